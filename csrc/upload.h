@@ -1,0 +1,60 @@
+/* upload.h - blocks into one object: one block is a PutObject, more are a multipart upload whose parts may go in parallel.
+ * A step is planned and settled under the stream's lock and run without it. */
+#ifndef OM_UPLOAD_H
+#define OM_UPLOAD_H
+
+#include "blocks.h"
+#include "store.h"
+
+enum {
+    OM__PARTS_MAX = 10000, /* Source: OSS multipart limits */
+    OM__PART_MIN = 102400, /* bytes, every part but the last */
+    OM__WINDOW = 64        /* parts acknowledged ahead of a missing one, at most */
+};
+
+enum {
+    OM__STEP_IDLE = 0, /* nothing to do now */
+    OM__STEP_DONE,     /* the object is complete */
+    OM__STEP_PUT,
+    OM__STEP_INITIATE,
+    OM__STEP_PART,
+    OM__STEP_COMPLETE,
+    OM__STEP_ABORT,
+    OM__STEP_ASK,      /* appends: HEAD */
+    OM__STEP_APPEND
+};
+
+/* One exchange of a stream: what to do, and afterwards what came of it. */
+typedef struct om__step {
+    int kind;          /* OM__STEP_* */
+    om__block *block;  /* being sent; NULL: none */
+    int rc;
+    int stored;        /* 1: the object is complete although rc says that its callback failed */
+    om_error err;
+    om_answer answer;
+} om__step;
+
+typedef struct om__upload {
+    const char *key;      /* the stream's */
+    const char *headers;  /* the stream's; may be NULL */
+    int create;           /* 1: never overwrite */
+    int started, done;    /* multipart begun; object complete */
+    int exclusive;        /* 1: a put, initiate, complete or abort is under way */
+    uint32_t sending;     /* parts under way */
+    int doubt;            /* 1: a put or complete may have taken effect although no good answer came */
+    int ours;             /* 1: OSS said 200 but reported another CRC: what stands there is ours to replace */
+    uint64_t acked;       /* parts acknowledged without a gap */
+    uint64_t ahead;       /* bit n: part acked + n is acknowledged */
+    uint64_t crc[OM__WINDOW], len[OM__WINDOW]; /* of part p at p % OM__WINDOW */
+    uint64_t stored, stored_crc; /* bytes and CRC-64 of the parts without a gap, or of the put */
+    char id[128], etag[80];
+} om__upload;
+
+/* Chooses the next step. `ended`: the writer gives nothing more. */
+void om__upload_plan(om__upload *upload, om__blocks *blocks, int ended, om__step *step);
+/* After an abort: OM__STEP_ABORT once, when nothing is under way any more. */
+void om__upload_plan_abort(om__upload *upload, om__step *step);
+void om__upload_run(const om__upload *upload, om_store *store, const om__blocks *blocks, om__step *step);
+void om__upload_settle(om__upload *upload, om__step *step);
+
+#endif

@@ -1,0 +1,471 @@
+"""The border: the only module that sees the C core (``_core``), and the only place where a C code becomes an exception.
+
+Python values go in, Python values or ``errors`` come out. It never retries, renews, waits or logs.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ossmedia import errors
+from ossmedia._core import ffi, lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from typing_extensions import Buffer
+
+    from ossmedia.model import Credentials
+
+__all__ = [
+    "ADDRESS_CNAME",
+    "ADDRESS_HOST",
+    "ADDRESS_PATH",
+    "APPEND",
+    "CREATE",
+    "DONE",
+    "IDLE",
+    "PARTS_MAX",
+    "PART_MIN",
+    "REPLACE",
+    "SENT",
+    "Answer",
+    "Store",
+    "Stream",
+    "StreamForeign",
+    "StreamFull",
+    "crc64",
+    "crc64_combine",
+    "version",
+]
+
+ADDRESS_HOST, ADDRESS_PATH, ADDRESS_CNAME = 0, 1, 2
+REPLACE, CREATE, APPEND = 0, 1, 2
+DONE, SENT, IDLE = 0, 1, 2
+PART_MIN = 102_400  # bytes: OSS's smallest part, so our smallest block
+PARTS_MAX = 10_000
+
+_NO_BODY = ffi.NULL
+
+
+class StreamForeign(errors.IntegrityError):
+    """An appended object holds bytes that are not ours; the stream must go on in another object."""
+
+
+class StreamFull(errors.ObjectTooLarge):
+    """An appended object would pass its limit; the stream must go on in another object."""
+
+
+def _text(field: Any) -> str:
+    return str(ffi.string(field).decode("utf-8", "replace"))
+
+
+def _service(err: Any, message: str) -> errors.ServiceError:
+    retry_after = err.retry_after_s
+    error = errors.service_error(
+        err.http_status,
+        _text(err.oss_code),
+        message,
+        request_id=_text(err.request_id),
+        ec=_text(err.ec),
+        temporary=err.code == lib.OM_E_EXPIRED,
+        maybe_done=bool(err.maybe_done),
+        retry_after_s=None if retry_after < 0 else float(retry_after),
+    )
+    if isinstance(error, errors.ClockSkew):
+        error.server_time = err.server_time
+    return error
+
+
+def _raise(code: int, err: Any) -> None:
+    """Turns a negative code into its exception; the one converter."""
+    message = _text(err.message)
+    if code in (lib.OM_E_ARG, lib.OM_E_STATE):
+        raise ValueError(message)
+    if code == lib.OM_E_NOMEM:
+        raise MemoryError(message)
+    if code in (lib.OM_E_SERVICE, lib.OM_E_EXPIRED, lib.OM_E_CLOCK):
+        raise _service(err, message)
+    cls = {
+        lib.OM_E_NETWORK: errors.NetworkError,
+        lib.OM_E_TIMEOUT: errors.RequestTimeout,
+        lib.OM_E_TLS: errors.TlsError,
+        lib.OM_E_CRC: errors.IntegrityError,
+        lib.OM_E_PROTOCOL: errors.ProtocolError,
+        lib.OM_E_FOREIGN: StreamForeign,
+        lib.OM_E_FULL: StreamFull,
+    }.get(code, errors.OssMediaError)
+    raise cls(message, maybe_done=bool(err.maybe_done))
+
+
+def _c(what: str, text: str) -> bytes:
+    """UTF-8 for C. A NUL would silently end the text there, so it is refused here."""
+    if not isinstance(text, str):
+        raise TypeError(f"{what}: must be str, not {type(text).__name__}")
+    if "\0" in text:
+        raise ValueError(f"{what}: must not contain NUL")
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{what}: must be valid Unicode, it has a lone surrogate") from None
+
+
+def version() -> str:
+    """The C core's version."""
+    return _text(lib.om_version())
+
+
+def crc64(data: Buffer, crc: int = 0) -> int:
+    """CRC-64/XZ of `data`, going on from `crc`; what OSS calls x-oss-hash-crc64ecma."""
+    view = ffi.from_buffer(data)
+    return int(lib.om_crc64(crc, view, len(view)))
+
+
+def crc64_combine(crc_a: int, crc_b: int, len_b: int) -> int:
+    """CRC-64 of A followed by B from both CRCs and B's length in bytes."""
+    return int(lib.om_crc64_combine(crc_a, crc_b, len_b))
+
+
+class Answer:
+    """A good answer's fields. ``content_length`` is what was announced (for HEAD the object's size), ``body_len`` the bytes
+    put into ``out``, ``sent_crc64`` the CRC-64 of the request's body, ``headers`` has lower-case names."""
+
+    __slots__ = (
+        "_head",
+        "_headers",
+        "body_len",
+        "content_length",
+        "crc64",
+        "next_position",
+        "sent_crc64",
+        "status",
+    )
+
+    def __init__(self, answer: Any) -> None:
+        self.status: int = answer.status
+        self.content_length: int | None = (
+            answer.content_length if answer.content_length >= 0 else None
+        )
+        self.crc64: int | None = answer.crc64 if answer.has_crc64 else None
+        self.next_position: int | None = answer.next_position if answer.next_position >= 0 else None
+        self.body_len: int = answer.body_len
+        self.sent_crc64: int = answer.sent_crc64
+        self._head: bytes = ffi.unpack(answer.head, answer.head_len)
+        self._headers: dict[str, str] | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        if self._headers is None:
+            lines = self._head.decode("latin-1").split("\n")
+            self._headers = dict(line.split(": ", 1) for line in lines if ": " in line)
+        return self._headers
+
+
+class _Handle:
+    """What Store and Stream share: a C handle that belongs to the process that made it."""
+
+    _what = ""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+        self._pid = os.getpid()
+
+    def _open(self) -> Any:
+        if self._handle is None:
+            raise ValueError(f"{self._what} is closed")
+        if self._pid != os.getpid():
+            raise ValueError(f"{self._what} belongs to the process that made it: open a new one after fork()")
+        return self._handle
+
+    def close(self) -> None:
+        """Frees the handle; idempotent. No other call may be under way."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            ffi.release(handle)
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{self._what} cannot be pickled")
+
+
+class Store(_Handle):
+    """One bucket at one endpoint. Any thread may use it; a child after fork() may not.
+
+    Args:
+        endpoint: "https://oss-cn-hangzhou.aliyuncs.com", without the bucket.
+        ca_file: PEM file of the only authorities to trust; "" for the system's.
+        proxy: "http://host:port" for CONNECT; "" for none.
+        verify_crc: an answer without OSS's CRC-64 does not count as stored.
+
+    Raises:
+        ValueError: naming the field and its limit.
+    """
+
+    _what = "bucket"
+
+    def __init__(
+        self,
+        *,
+        endpoint: str,
+        bucket: str,
+        region: str,
+        address: int = ADDRESS_HOST,
+        signature: int = 4,
+        ca_file: str = "",
+        proxy: str = "",
+        connect_timeout_ms: int = 10_000,
+        io_timeout_ms: int = 20_000,
+        total_timeout_ms: int = 300_000,
+        verify_crc: bool = True,
+    ) -> None:
+        super().__init__()
+        texts = {
+            "endpoint": endpoint,
+            "bucket": bucket,
+            "region": region,
+            "ca_file": ca_file,
+            "proxy": proxy,
+            "tls_library": _python_ssl() if endpoint.startswith("https") else "",
+        }
+        held = {name: ffi.new("char[]", _c(name, text)) for name, text in texts.items()}
+        config = ffi.new("om_config *", held)
+        config.product = ffi.NULL
+        config.address = address
+        config.signature = signature
+        config.connect_timeout_ms = connect_timeout_ms
+        config.io_timeout_ms = io_timeout_ms
+        config.total_timeout_ms = total_timeout_ms
+        config.verify_crc = verify_crc
+        out, err = ffi.new("om_store **"), ffi.new("om_error *")
+        rc = lib.om_store_new(out, config, err)
+        if rc < 0:
+            _raise(rc, err)
+        self._handle = ffi.gc(out[0], lib.om_store_free)
+        # Pairs of (answer, error) memory; list.pop and append are atomic, so each exchange has its own.
+        self._spare: list[tuple[Any, Any]] = []
+
+    def set_credentials(self, credentials: Credentials) -> None:
+        """Replaces all fields together; exchanges under way keep the old ones."""
+        held = [
+            ffi.new("char[]", _c(name, text))
+            for name, text in (
+                ("access_key_id", credentials.access_key_id),
+                ("access_key_secret", credentials.access_key_secret),
+                ("security_token", credentials.security_token),
+            )
+        ]
+        err = ffi.new("om_error *")
+        rc = lib.om_store_set_credentials(self._open(), ffi.new("om_credentials *", held), err)
+        for memory in held:
+            ffi.buffer(memory)[:] = bytes(len(memory))
+        if rc < 0:
+            _raise(rc, err)
+
+    def set_clock(self, seconds_ahead: int) -> None:
+        """How far OSS's clock is ahead of this machine's; for signing only."""
+        lib.om_store_set_clock(self._open(), seconds_ahead)
+
+    def sign_url(self, method: str, key: str, query: str, headers: str, expires_s: int) -> str:
+        """A presigned URL; it holds the token, so it is a secret."""
+        size = 4096
+        handle, err = self._open(), ffi.new("om_error *")
+        texts = [_c("method", method), _c("key", key), _c("query", query), _c("headers", headers)]
+        while True:
+            out = ffi.new("char[]", size)
+            rc = lib.om_store_sign_url(handle, *texts, expires_s, out, size, err)
+            if rc >= 0:
+                return _text(out)
+            if not _text(err.message).startswith("out_size") or size > 1 << 20:
+                _raise(rc, err)
+            size *= 4
+
+    def exchange(
+        self,
+        method: str,
+        key: str,
+        query: str = "",
+        headers: str = "",
+        body: Buffer = b"",
+        out: Buffer | None = None,
+    ) -> Answer:
+        """One signed request and its answer; never repeated here.
+
+        Args:
+            query: percent-encoded, "append&position=5".
+            headers: "Name: value\\n" lines.
+            body: read in place.
+            out: writable memory for the body of a 2xx answer; a longer body is a ProtocolError.
+
+        Raises:
+            errors.OssMediaError: see errors.py; ValueError: a field that must not go out.
+        """
+        handle = self._open()
+        answer, err = self._spare.pop() if self._spare else _exchange_memory()
+        body_c = ffi.from_buffer(body) if body else b""
+        out_c = ffi.from_buffer(out, require_writable=True) if out is not None else None
+        try:
+            rc = lib.om_store_exchange(
+                handle,
+                method.encode(),
+                _c("key", key) if key else b"",
+                _c("query", query) if query else b"",
+                _c("headers", headers) if headers else b"",
+                body_c or _NO_BODY,
+                len(body_c),
+                _NO_BODY if out_c is None else out_c,
+                0 if out_c is None else len(out_c),
+                answer,
+                err,
+            )
+            if rc < 0:
+                _raise(rc, err)
+            return Answer(answer)
+        finally:
+            self._spare.append((answer, err))
+
+    def stats(self) -> dict[str, int]:
+        """Counters since the start: requests, connections, bytes_sent, bytes_received."""
+        out = ffi.new("om_store_stats *")
+        lib.om_store_get_stats(self._open(), out)
+        names = ("requests", "connections", "bytes_sent", "bytes_received")
+        return {name: getattr(out, name) for name in names}
+
+    def drop_connections(self) -> None:
+        """Closes idle connections."""
+        lib.om_store_drop_connections(self._open())
+
+
+def _exchange_memory() -> tuple[Any, Any]:
+    return ffi.new("om_answer *"), ffi.new("om_error *")
+
+
+def _python_ssl() -> str:
+    """Where Python's own _ssl lives: its handle reaches the libssl that this interpreter was built for. It is found,
+    not imported: the C core loads it at the first https exchange."""
+    import sys
+
+    suffix = getattr(sys, "abiflags", "")
+    tag = f"cpython-{sys.version_info[0]}{sys.version_info[1]}{suffix}"
+    for folder in sys.path:
+        if folder.endswith("lib-dynload"):
+            try:
+                names = os.listdir(folder)
+            except OSError:
+                continue
+            for name in names:
+                if name.startswith("_ssl.") and (tag in name or ".abi3." in name):
+                    return os.path.join(folder, name)
+    return ""
+
+
+class StreamStats:
+    """A stream's counters, copied at one moment; the fields of om_stats in ossmedia.h."""
+
+    __slots__ = (
+        "blocks_busy",
+        "bytes_stored",
+        "bytes_taken",
+        "crc64",
+        "etag",
+        "object_base",
+        "object_crc64",
+        "object_start",
+        "request_id",
+        "requests",
+        "upload_id",
+    )
+
+    def __init__(self, stats: Any) -> None:
+        self.bytes_taken: int = stats.bytes_taken
+        self.bytes_stored: int = stats.bytes_stored
+        self.crc64: int = stats.crc64
+        self.object_start: int = stats.object_start
+        self.object_base: int = stats.object_base
+        self.object_crc64: int = stats.object_crc64
+        self.requests: int = stats.requests
+        self.blocks_busy: int = stats.blocks_busy
+        self.etag = _text(stats.etag)
+        self.request_id = _text(stats.request_id)
+        self.upload_id = _text(stats.upload_id)
+
+
+class Stream(_Handle):
+    """Bytes into one object by blocks. One writer (take, give, end) beside any number of pumps; see ossmedia.h.
+
+    Raises:
+        ValueError: naming the field and its limit.
+    """
+
+    _what = "stream"
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        key: str,
+        mode: int,
+        block_size: int,
+        block_count: int,
+        append_limit: int = 0,
+        headers: str = "",
+    ) -> None:
+        super().__init__()
+        for name, number in (("block_size", block_size), ("block_count", block_count)):
+            if not 0 <= number < 1 << 31:
+                raise ValueError(f"{name}: must be 0 to 2,147,483,647")
+        held = ffi.new("char[]", _c("key", key)), ffi.new("char[]", _c("headers", headers))
+        options = ffi.new(
+            "om_options *", (held[0], mode, block_size, block_count, append_limit, held[1])
+        )
+        out, err = ffi.new("om_stream **"), ffi.new("om_error *")
+        rc = lib.om_stream_open(out, store._open(), options, err)
+        if rc < 0:
+            _raise(rc, err)
+        self._handle = ffi.gc(out[0], lib.om_stream_free)
+        self._block_size = block_size
+
+    def take(self) -> memoryview | None:
+        """The block to fill; None when all are busy. The view is valid until the block is given."""
+        data, err = ffi.new("void **"), ffi.new("om_error *")
+        rc = lib.om_stream_take(self._open(), data, err)
+        if rc < 0:
+            _raise(rc, err)
+        return memoryview(ffi.buffer(data[0], self._block_size)) if rc else None
+
+    def give(self, length: int, *, last: bool = False) -> None:
+        """Hands over the taken block with `length` bytes in it."""
+        err = ffi.new("om_error *")
+        rc = lib.om_stream_give(self._open(), length, last, err)
+        if rc < 0:
+            _raise(rc, err)
+
+    def end(self) -> None:
+        """Nothing follows."""
+        err = ffi.new("om_error *")
+        rc = lib.om_stream_end(self._open(), err)
+        if rc < 0:
+            _raise(rc, err)
+
+    def pump(self) -> int:
+        """One exchange: DONE, SENT or IDLE. On an error nothing is lost: the next pump tries again."""
+        err = ffi.new("om_error *")
+        rc = lib.om_stream_pump(self._open(), err)
+        if rc < 0:
+            _raise(rc, err)
+        return int(rc)
+
+    def restart(self, key: str) -> None:
+        """Appends: what is not yet acknowledged goes into the new object `key`."""
+        err = ffi.new("om_error *")
+        rc = lib.om_stream_restart(self._open(), _c("key", key), err)
+        if rc < 0:
+            _raise(rc, err)
+
+    def abort(self) -> None:
+        """Drops what was not sent; one more pump drops the parts at OSS."""
+        lib.om_stream_abort(self._open())
+
+    def stats(self) -> StreamStats:
+        out = ffi.new("om_stats *")
+        lib.om_stream_get_stats(self._open(), out)
+        return StreamStats(out)

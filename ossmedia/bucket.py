@@ -1,0 +1,424 @@
+"""A bucket: the entry point. Opens objects as files, uploads, lists, deletes, signs.
+
+In flow names and options, checked before a byte is sent; out flow files and values. It never holds object bytes itself
+and never shows a secret.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ossmedia.address import Address, check_key
+from ossmedia.clock import SYSTEM, chance
+from ossmedia.credentials import EnvironmentCredentials, Renewer
+from ossmedia.errors import ObjectTooLarge, OssMediaError
+from ossmedia.headers import header_lines
+from ossmedia.session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import TracebackType
+    from typing import Any, Literal, NoReturn, Self, overload
+
+    from ossmedia.clock import Clock
+    from ossmedia.model import Credentials, ObjectStat, Receipt
+    from ossmedia.reader import Reader
+    from ossmedia.retry import Retry
+    from ossmedia.writer import Writer
+
+__all__ = ["Bucket"]
+
+MODES = ("rb", "wb", "xb", "ab")
+MIB = 1 << 20
+LARGEST_BLOCK = 1 << 30
+MOST_PARTS = 10_000
+LONGEST_URL_S = 604_800
+_METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
+_CHUNK = 256 << 10
+_ROW = 3584  # bytes of XML for one row with the longest key, percent-encoded
+
+
+class Bucket:
+    """One bucket of OSS.
+
+    Args:
+        name: 3-63 of a-z, 0-9 and "-".
+        endpoint: host with an optional port; https unless it begins with "http://". "": by region.
+        region: e.g. "cn-hangzhou"; needed for V4 unless the endpoint tells it.
+        credentials: ``Credentials``, or a callable that returns them and is asked again before they end; None:
+            the environment's (``EnvironmentCredentials``).
+        path_style, cname, internal, accelerate: see ``ossmedia.address.Address``.
+        signature: "v4", or "v1".
+        ca_file: PEM file of the authorities to trust instead of the system's.
+        proxy: "http://host:port"; the environment is never asked.
+        connect_timeout_s: for name, connect and TLS together. io_timeout_s: without a byte moving.
+            total_timeout_s: one request, from its beginning to its end.
+        retry: waiting times; None: ``Retry()``.
+        clock: see ``ossmedia.clock.Clock``.
+        block_size: bytes of one block of a writer, 102,400 to 1 GiB. blocks: how many a writer has, 2-1024.
+            parallel: parts sent at once. A writer's memory is block_size * blocks.
+        verify_crc: an answer without CRC-64 counts as not stored.
+
+    Raises:
+        TypeError, ValueError: naming the field and its limit. FileNotFoundError: ca_file.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        endpoint: str = "",
+        region: str = "",
+        credentials: Credentials | Callable[[], Credentials] | None = None,
+        path_style: bool = False,
+        cname: bool = False,
+        internal: bool = False,
+        accelerate: bool = False,
+        signature: str = "v4",
+        ca_file: str | os.PathLike[str] = "",
+        proxy: str = "",
+        connect_timeout_s: float = 10.0,
+        io_timeout_s: float = 20.0,
+        total_timeout_s: float = 300.0,
+        retry: Retry | None = None,
+        clock: Clock = SYSTEM,
+        block_size: int = MIB,
+        blocks: int = 4,
+        parallel: int = 2,
+        verify_crc: bool = True,
+    ) -> None:
+        if signature not in ("v4", "v1"):
+            raise ValueError(f'signature: must be "v4" or "v1", not {signature!r}')
+        self._address = Address(
+            name,
+            endpoint,
+            region,
+            path_style=path_style,
+            cname=cname,
+            internal=internal,
+            accelerate=accelerate,
+            region_needed=signature == "v4",
+        )
+        provider = EnvironmentCredentials() if credentials is None else credentials
+        renewer = Renewer(provider, clock, chance)
+        limits = {
+            "connect_timeout_ms": _milliseconds("connect_timeout_s", connect_timeout_s),
+            "io_timeout_ms": _milliseconds("io_timeout_s", io_timeout_s),
+            "total_timeout_ms": _milliseconds("total_timeout_s", total_timeout_s),
+        }
+        self._writing = {
+            "block_size": _between("block_size", block_size, 102_400, LARGEST_BLOCK),
+            "blocks": _between("blocks", blocks, 2, 1024),
+            "parallel": _between("parallel", parallel, 1, 64),
+        }
+        from ossmedia._native import Store
+
+        self._store = Store(
+            endpoint=self._address.endpoint,
+            bucket=self._address.bucket,
+            region=self._address.region,
+            address=self._address.style,
+            signature=int(signature[1]),
+            ca_file=_ca_file(ca_file),
+            proxy=proxy,
+            verify_crc=verify_crc,
+            **limits,
+        )
+        self._verify_crc = verify_crc
+        self._closed = False
+        self._session = Session(self._store, renewer, retry, clock, chance)
+
+    @property
+    def name(self) -> str:
+        return self._address.bucket
+
+    @property
+    def endpoint(self) -> str:
+        """With scheme, e.g. "https://oss-cn-hangzhou.aliyuncs.com"."""
+        return self._address.endpoint
+
+    @property
+    def region(self) -> str:
+        return self._address.region
+
+    if TYPE_CHECKING:
+
+        @overload
+        def open(self, key: str, mode: Literal["rb"] = "rb", **options: Any) -> Reader: ...
+
+        @overload
+        def open(self, key: str, mode: Literal["wb", "xb", "ab"], **options: Any) -> Writer: ...
+
+        @overload
+        def open(self, key: str, mode: str, **options: Any) -> Reader | Writer: ...
+
+    def open(self, key: str, mode: str = "rb", **options: Any) -> Reader | Writer:
+        """An object as a binary file.
+
+        Args:
+            key: 1-1023 bytes of UTF-8.
+            mode: "rb" reads by ranges; "wb" replaces the object; "xb" creates it and never overwrites; "ab" appends,
+                the object can be read while it grows.
+            options: for "rb" block_size (see ``Reader``); for the others content_type, metadata, headers (of the
+                object) and those of ``Writer`` (block_size, blocks, parallel, linger_s, write_timeout_s, on_error,
+                append_limit, on_full, ...).
+
+        Raises:
+            TypeError, ValueError: naming the field. NotFound, AccessDenied, ...: "rb" asks at once.
+        """
+        self._check()
+        check_key(key)
+        if mode not in MODES:
+            raise ValueError(f'mode: must be "rb", "wb", "xb" or "ab", not {mode!r}')
+        if mode == "rb":
+            from ossmedia.reader import Reader
+
+            return Reader(self._session, key, **{"verify_crc": self._verify_crc, **options})
+        from ossmedia.writer import Writer
+
+        lines = header_lines(
+            options.pop("content_type", ""),
+            options.pop("metadata", None),
+            options.pop("headers", None),
+        )
+        return Writer(self._session, key, mode, headers=lines, **{**self._writing, **options})
+
+    def upload(
+        self,
+        path: str | os.PathLike[str],
+        key: str,
+        *,
+        progress: Callable[[int, int], object] | None = None,
+        overwrite: bool = True,
+        content_type: str = "",
+        metadata: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Receipt:
+        """Stores a local file.
+
+        Args:
+            path: a regular file. It must not change meanwhile; if it does, nothing is stored.
+            progress: called with bytes done and bytes in all; "done" never falls, and ends at "all" once, when OSS
+                has confirmed everything.
+            overwrite: False: an object that is there stays, ObjectExists is raised.
+            content_type, metadata, headers: of the object.
+
+        Returns:
+            What OSS confirmed.
+
+        Raises:
+            OSError: the file cannot be read, or changed. ObjectTooLarge: above 10,000 parts of 1 GiB.
+        """
+        import stat
+
+        self._check()
+        with open(path, "rb", buffering=0) as source:
+            before = os.fstat(source.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                raise ValueError(f"path: must be a regular file: {os.fspath(path)!r}")
+            size = before.st_size
+            writer = self.open(
+                key,
+                "wb" if overwrite else "xb",
+                block_size=_block_size(size, self._writing["block_size"]),
+                content_type=content_type,
+                metadata=metadata,
+                headers=headers,
+            )
+            with writer:
+                _copy(source, writer, size, progress)
+                after = os.fstat(source.fileno())
+                if (after.st_size, after.st_mtime_ns) != (size, before.st_mtime_ns):
+                    raise OssMediaError(
+                        f"path: the file changed while it was read: {os.fspath(path)!r}"
+                    )
+        if progress is not None:
+            progress(size, size)
+        receipt = writer.result
+        assert receipt is not None
+        return receipt
+
+    def stat(self, key: str) -> ObjectStat:
+        """What OSS says of an object. Needs oss:GetObject.
+
+        Raises:
+            NotFound: there is none.
+        """
+        from ossmedia.reader import stat_object
+
+        self._check()
+        return stat_object(self._session, check_key(key))
+
+    def list(
+        self, prefix: str = "", delimiter: str | None = None, *, page_size: int = 1000
+    ) -> Iterator[ObjectStat]:
+        """All objects whose keys begin with ``prefix``, in the order of their keys, page by page.
+
+        Args:
+            delimiter: usually "/": keys that hold it behind the prefix come as one row of type "Prefix".
+            page_size: rows asked for at once, 1-1000.
+
+        Raises:
+            AccessDenied, ProtocolError and other OssMediaError, while iterating.
+        """
+        self._check()
+        if prefix:
+            check_key(prefix)
+        if delimiter is not None and delimiter != "":
+            check_key("x" + delimiter)
+        _between("page_size", page_size, 1, 1000)
+        return self._rows(prefix, delimiter or "", page_size)
+
+    def _rows(self, prefix: str, delimiter: str, page_size: int) -> Iterator[ObjectStat]:
+        from mmap import mmap
+        from urllib.parse import quote
+
+        from ossmedia.errors import ProtocolError
+        from ossmedia.listing import parse_page
+
+        query = f"list-type=2&encoding-type=url&max-keys={page_size}"
+        for name, value in (("prefix", prefix), ("delimiter", delimiter)):
+            query += f"&{name}={quote(value, safe='')}" if value else ""
+        token, last = "", b""
+        room = memoryview(
+            mmap(-1, page_size * _ROW + 65_536)
+        )  # pages that are not used cost nothing
+        while True:
+            self._check()
+            more = f"&continuation-token={quote(token, safe='')}" if token else ""
+            answer = self._session.call("GET", "", query + more, out=room)
+            page = parse_page(room[: answer.body_len])
+            if page.token and (not page.rows or page.rows[0].key.encode() <= last):
+                raise ProtocolError("the listing does not move on", retryable=False)
+            yield from page.rows
+            if not page.token:
+                return
+            token, last = page.token, page.rows[-1].key.encode()
+
+    def delete(self, key: str) -> None:
+        """Deletes an object; no error if there is none."""
+        self._check()
+        self._session.call("DELETE", check_key(key))
+
+    def presign(
+        self,
+        key: str,
+        method: str = "GET",
+        expires_s: int = 3600,
+        *,
+        content_type: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
+        """A URL that allows one kind of request without credentials. It is a secret while it lives.
+
+        Args:
+            method: GET, HEAD, PUT, POST or DELETE.
+            expires_s: 1-604,800 seconds; one signed with a token ends with the token, if that is earlier.
+            content_type, headers: signed; the request must send them alike.
+
+        Raises:
+            ValueError: naming the field and its limit. CredentialsError: there are none.
+        """
+        self._check()
+        check_key(key)
+        if method not in _METHODS:
+            raise ValueError(f"method: must be one of {', '.join(_METHODS)}, not {method!r}")
+        _between("expires_s", expires_s, 1, LONGEST_URL_S)
+        lines = header_lines(content_type, None, headers)
+        self._session.prepare()
+        return self._store.sign_url(method, key, "", lines, expires_s)
+
+    def stats(self) -> dict[str, int]:
+        """Counts since the start: requests (repeats included), connections, bytes_sent, bytes_received."""
+        self._check()
+        return self._store.stats()
+
+    def close(self) -> None:
+        """Ends the use of the bucket; close its files first. Doing it twice does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._session.check_process()
+        except ValueError:
+            return  # the connections are the parent's
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        self._check()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        shown = f"{self.name!r}, endpoint={self.endpoint!r}, region={self.region!r}"
+        return f"Bucket({shown})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Bucket cannot be pickled: it holds connections and credentials")
+
+    def _check(self) -> None:
+        if self._closed:
+            raise ValueError("the bucket is closed")
+        self._session.check_process()
+
+
+def _between(name: str, value: object, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}: must be int, not {type(value).__name__}")
+    if not least <= value <= most:
+        raise ValueError(f"{name}: must be {least}-{most}, not {value}")
+    return value
+
+
+def _milliseconds(name: str, seconds: object) -> int:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"{name}: must be seconds as int or float, not {type(seconds).__name__}")
+    if not 0.001 <= seconds <= 86_400:
+        raise ValueError(f"{name}: must be 0.001-86400 s, not {seconds}")
+    return round(seconds * 1000)
+
+
+def _ca_file(path: str | os.PathLike[str]) -> str:
+    text = os.fspath(path)
+    if text and not os.path.isfile(text):
+        raise FileNotFoundError(f"ca_file: no such file: {text!r}")
+    return text
+
+
+def _block_size(size: int, least: int) -> int:
+    """Bytes of a block so that a file of ``size`` bytes has at most 10,000 of them."""
+    needed = -(-size // MOST_PARTS)
+    if needed <= least:
+        return least
+    block = -(-needed // MIB) * MIB
+    if block > LARGEST_BLOCK:
+        most = MOST_PARTS * LARGEST_BLOCK
+        raise ObjectTooLarge(f"path: at most {most} bytes (10,000 parts of 1 GiB), not {size}")
+    return block
+
+
+def _copy(
+    source: Any, writer: Writer, size: int, progress: Callable[[int, int], object] | None
+) -> None:
+    """Exactly ``size`` bytes, or OssMediaError."""
+    room = memoryview(bytearray(min(_CHUNK, max(size, 1))))
+    done = 0
+    while count := source.readinto(room[: max(min(len(room), size - done), 1)]):
+        done += count
+        if done > size:
+            break
+        writer.write(room[:count])
+        if progress is not None and done < size:
+            progress(done, size)
+    if done != size:
+        raise OssMediaError(
+            f"path: the file changed while it was read, it had {size} bytes at first"
+        )

@@ -1,0 +1,44 @@
+"""The one clock of the local cloud.
+
+What flows in: an offset in seconds, set by a test. What flows out: the present time as the cloud sees it, for signatures, tokens and
+every Date. It never sleeps and never touches the machine's clock.
+"""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+
+
+class Clock:
+    """Unix time plus an offset that tests may move.
+
+    Args:
+        offset_s: seconds added to the machine's time, negative for the past.
+    """
+
+    def __init__(self, offset_s: float = 0.0) -> None:
+        self.offset_s = offset_s
+        self._http_second = -1
+        self._http_text = ""
+
+    def now(self) -> float:
+        """Seconds since 1970 as the cloud sees them."""
+        return time.time() + self.offset_s
+
+    def http_date(self, shift_s: float = 0.0) -> str:
+        """The present time in RFC 1123 form, with *shift_s* seconds added (a lying Date is one of the faults)."""
+        second = int(self.now() + shift_s)
+        if second != self._http_second:
+            self._http_second, self._http_text = second, formatdate(second, usegmt=True)
+        return self._http_text
+
+
+def http_time(moment_s: float) -> str:
+    """Unix seconds in RFC 1123 form, as in ``Last-Modified``."""
+    return formatdate(int(moment_s), usegmt=True)
+
+
+def iso_time(moment_s: float) -> str:
+    """Unix seconds as ``YYYY-MM-DDThh:mm:ss.000Z``, as in list answers."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(int(moment_s)))

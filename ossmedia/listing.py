@@ -1,0 +1,139 @@
+"""One page of a bucket's listing: the answer's XML in, rows out.
+
+It never resolves an entity, never builds a tree, and takes nothing for granted that the service wrote.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+from ossmedia.clock import from_iso_date
+from ossmedia.errors import ProtocolError
+from ossmedia.model import ObjectStat
+
+__all__ = ["Page", "parse_page"]
+
+_DEPTH = 8  # a listing has 4
+_FIELDS = frozenset(
+    {
+        "Contents/Key",
+        "Contents/LastModified",
+        "Contents/ETag",
+        "Contents/Type",
+        "Contents/Size",
+        "Contents/StorageClass",
+        "CommonPrefixes/Prefix",
+        "EncodingType",
+        "IsTruncated",
+        "NextContinuationToken",
+    }
+)
+
+
+class Page:
+    """Rows in the order of their keys, and the token of the next page ("" after the last)."""
+
+    __slots__ = ("rows", "token")
+
+    def __init__(self, rows: list[ObjectStat], token: str) -> None:
+        self.rows = rows
+        self.token = token
+
+
+class _Rows:
+    """The parser's target: keeps the few texts that matter."""
+
+    def __init__(self) -> None:
+        self.path: list[str] = []
+        self.text: list[str] = []
+        self.fields: dict[str, str] = {}
+        self.contents: list[dict[str, str]] = []
+        self.prefixes: list[str] = []
+
+    def doctype(self, name: str, public: str | None, system: str | None) -> None:
+        raise ProtocolError("the listing holds a DOCTYPE", retryable=False)
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self.path.append(tag.rpartition("}")[2])
+        self.text.clear()
+        if len(self.path) > _DEPTH:
+            raise ProtocolError("the listing is nested too deep", retryable=False)
+        if self.path == ["ListBucketResult", "Contents"]:
+            self.contents.append({})
+
+    def data(self, text: str) -> None:
+        self.text.append(text)
+
+    def end(self, tag: str) -> None:
+        name = "/".join(self.path[1:])
+        if self.path[0] == "ListBucketResult" and name in _FIELDS:
+            text = "".join(self.text)
+            parent, _, leaf = name.rpartition("/")
+            if parent == "Contents":
+                self.contents[-1][leaf] = text
+            elif parent == "CommonPrefixes":
+                self.prefixes.append(text)
+            else:
+                self.fields[leaf] = text
+        self.path.pop()
+        self.text.clear()
+
+    def close(self) -> _Rows:
+        return self
+
+
+def parse_page(body: bytes | bytearray | memoryview) -> Page:
+    """The rows of a ListObjectsV2 answer that was asked for with encoding-type=url.
+
+    A common prefix comes as a row of type "Prefix", size 0.
+
+    Raises:
+        ProtocolError: no such answer, or one that breaks its rules.
+    """
+    text = bytes(body)
+    if b"<!DOCTYPE" in text or b"\0" in text:
+        raise ProtocolError("the listing holds a DOCTYPE or a NUL", retryable=False)
+    parser = ElementTree.XMLParser(target=_Rows(), encoding="utf-8")
+    try:
+        parser.feed(text)
+        rows = parser.close()
+    except (ElementTree.ParseError, ValueError) as error:
+        raise ProtocolError(f"the listing is no XML: {error}") from None
+    assert isinstance(rows, _Rows)
+    return _page(rows)
+
+
+def _page(rows: _Rows) -> Page:
+    encoded = rows.fields.get("EncodingType") == "url"
+    truncated = rows.fields.get("IsTruncated", "")
+    if truncated not in ("true", "false"):
+        raise ProtocolError("the listing does not say whether it is complete")
+    token = rows.fields.get("NextContinuationToken", "")
+    if (truncated == "true") != bool(token):
+        raise ProtocolError("the listing's continuation token contradicts its end")
+    try:
+        found = [_row(fields, encoded) for fields in rows.contents]
+        found += [ObjectStat(_decode(p, encoded), 0, "", 0.0, "Prefix", "") for p in rows.prefixes]
+        found.sort(key=lambda row: row.key.encode())
+        return Page(found, _decode(token, encoded))
+    except (KeyError, ValueError) as error:
+        raise ProtocolError(f"the listing holds a bad row: {type(error).__name__}") from None
+
+
+def _row(fields: dict[str, str], encoded: bool) -> ObjectStat:
+    size = fields["Size"]
+    if not size.isascii() or not size.isdigit() or len(size) > 15:
+        raise ValueError("Size")
+    return ObjectStat(
+        _decode(fields["Key"], encoded),
+        int(size),
+        fields.get("ETag", "").strip('"'),
+        from_iso_date(fields["LastModified"]),
+        fields.get("Type", "Normal"),
+        fields.get("StorageClass", "Standard"),
+    )
+
+
+def _decode(text: str, encoded: bool) -> str:
+    return unquote(text, errors="strict") if encoded else text

@@ -1,0 +1,372 @@
+"""Moves a writer's blocks to OSS: worker threads, renewal, retry, and what to do when an appended object is not ours.
+
+In flow full blocks of the C core's stream, out flow exchanges; the writer's thread only fills memory. It never looks at
+the bytes, and never drops one unless told to abort.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from ossmedia import errors
+from ossmedia._native import APPEND, DONE, IDLE, PARTS_MAX, SENT, Stream, StreamForeign, StreamFull
+from ossmedia.errors import OssMediaError, StreamBroken
+from ossmedia.model import Generation, Receipt
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ossmedia.session import Session
+
+__all__ = ["Pump"]
+
+GENERATIONS_MAX = 1000  # a key whose thousand next names are all taken is a mistake, not a fork
+
+
+class Pump:
+    """One stream of bytes on its way into OSS.
+
+    ``lock`` guards everything. The writer fills ``view`` at ``pos`` while it holds the lock; ``room`` is the block's size
+    while filling is allowed, else -1, so that one comparison decides the fast path.
+
+    Args:
+        parallel: blocks sent at the same time (appends: always one).
+        linger_s: appends: a part-filled block is sent after so many seconds.
+        on_full: appends that reach ``append_limit``: "roll" goes on in ``key~g2``, "raise" refuses.
+        progress: called with (bytes stored, total or None) from a worker.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        key: str,
+        mode: int,
+        *,
+        block_size: int,
+        blocks: int,
+        parallel: int,
+        headers: str = "",
+        linger_s: float = 1.0,
+        append_limit: int = 0,
+        on_full: str = "roll",
+        progress: Callable[[int, int | None], object] | None = None,
+        total: int | None = None,
+    ) -> None:
+        self.lock = threading.Lock()
+        self.changed = threading.Condition(self.lock)
+        self.view: memoryview | None = None
+        self.pos = 0
+        self.room = -1
+        self.written = 0  # bytes in blocks already given
+        self.stored = 0
+        self.error: Exception | None = None
+        self.callback_error: errors.CallbackFailed | None = None
+        self._session = session
+        self._stream = Stream(
+            session.store,
+            key=key,
+            mode=mode,
+            block_size=block_size,
+            block_count=blocks,
+            append_limit=append_limit,
+            headers=headers,
+        )
+        self._key = key
+        self._mode = mode
+        self._block_size = block_size
+        self._parallel = 1 if mode == APPEND else parallel
+        self._linger_s = linger_s
+        self._limit = append_limit or 5 << 30
+        self._on_full = on_full
+        self._progress = progress
+        self._total = total
+        self._threads: list[threading.Thread] = []
+        self._events = 0  # counts what may give a worker something to do
+        self._given = 0
+        self._since = 0.0  # when the first byte of the present block came
+        self._moved = session.clock.monotonic()  # last progress
+        self._failures = 0
+        self._not_before = 0.0  # back-off: nobody pumps before; shared, or every worker would knock on its own
+        self._done = False
+        self._stop = False
+        self._generations: list[tuple[str, int, int]] = []  # key, start, base of the finished ones
+        self._names = 1
+
+    # -- the writer's side; the lock is held ------------------------------------------------------------------------
+
+    def take(self, timeout_s: float | None) -> bool:
+        """Makes room for at least one byte: hands over the full block and takes a free one. False: none came in time."""
+        clock = self._session.clock
+        end = None if timeout_s is None else clock.monotonic() + timeout_s
+        if self.view is not None and self.pos == self._block_size:
+            self._check_limits()
+            self.give(last=False)
+        while self.view is None:
+            self.raise_if_broken()
+            view = self._stream.take()
+            if view is not None:
+                self.view, self.pos, self.room = view, 0, self._block_size
+                self._since = clock.monotonic()
+                if self._mode == APPEND:
+                    self._start_workers()
+                    self._events += 1
+                    self.changed.notify_all()  # somebody must watch the linger time
+                return True
+            left = None if end is None else end - clock.monotonic()
+            if left is not None and left <= 0:
+                return False
+            clock.wait(self.changed, left)
+        return True
+
+    def _check_limits(self) -> None:
+        if self._mode != APPEND:
+            if self._given + 1 >= PARTS_MAX:
+                raise errors.ObjectTooLarge(
+                    f"{self._key}: more than {PARTS_MAX} parts of block_size={self._block_size} bytes; "
+                    "open it with a larger block_size"
+                )
+        elif self._on_full == "raise":
+            stats = self._stream.stats()
+            size = stats.object_base + self.written - stats.object_start + 2 * self._block_size
+            if size > self._limit:
+                raise errors.ObjectTooLarge(
+                    f"{self._key}: an appended object ends at {self._limit} bytes; roll to a new key"
+                )
+
+    def give(self, *, last: bool) -> None:
+        """Hands the block over to the workers, which are started when there is more than this thread will do."""
+        self._stream.give(self.pos, last=last)
+        self.written += self.pos
+        self._given += 1
+        self.view, self.pos, self.room = None, 0, -1
+        self._events += 1
+        if not last:
+            self._start_workers()
+        self.changed.notify_all()
+
+    def raise_if_broken(self) -> None:
+        if self.error is not None:
+            raise StreamBroken(f"{self._key}: the writer gave up: {self.error}") from self.error
+
+    def _start_workers(self) -> None:
+        while len(self._threads) < self._parallel:
+            worker = threading.Thread(target=self._work, name=f"ossmedia {self._key}", daemon=True)
+            self._threads.append(worker)
+            worker.start()
+
+    # -- the workers' side ------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        """Pumps until the object is complete or given up. Any number of threads may run it; close() does, too."""
+        while True:
+            with self.lock:
+                self._await_turn()
+                if self._stop or self._done or self.error is not None:
+                    return
+                seen = self._events
+                self._give_lingering()
+            try:
+                self._session.prepare()
+                state = self._stream.pump()
+            except Exception as error:
+                self._failed(error)
+            else:
+                self._advance(state, seen)
+
+    def _await_turn(self) -> None:
+        clock = self._session.clock
+        while not (self._stop or self._done or self.error is not None):
+            left = self._not_before - clock.monotonic()
+            if left <= 0:
+                return
+            clock.wait(self.changed, left)
+
+    def _give_lingering(self) -> None:
+        """A camera that writes little must not keep its last seconds in memory."""
+        if self._mode != APPEND or self.view is None or not self.pos:
+            return
+        if self._session.clock.monotonic() - self._since >= self._linger_s:
+            self.give(last=False)
+
+    def _advance(self, state: int, seen: int) -> None:
+        clock = self._session.clock
+        with self.lock:
+            if state == IDLE:
+                if seen == self._events and not self._stop:
+                    clock.wait(self.changed, self._until_linger())
+                return
+            self._failures = 0
+            self._not_before = 0.0
+            self._moved = clock.monotonic()
+            self._events += 1
+            self._done = self._done or state == DONE
+            before, self.stored = self.stored, self._stream.stats().bytes_stored
+            self.changed.notify_all()
+            report = self._progress if self.stored > before else None
+            stored = self.stored
+        if report is not None:
+            _tell(report, stored, self._total)
+
+    def _until_linger(self) -> float | None:
+        if self._mode != APPEND or self.view is None:
+            return None
+        waited = self._session.clock.monotonic() - self._since
+        return max(self._linger_s - waited, 0.0)
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, StreamForeign | StreamFull):
+            with self.lock:
+                self._next_generation(error)
+            return
+        if isinstance(error, errors.CallbackFailed):
+            with self.lock:
+                self.callback_error = error
+                self._events += 1
+            return
+        clock = self._session.clock
+        with self.lock:
+            self._failures += 1
+            attempt = self._failures
+        # Renewal may take its time: other workers go on meanwhile.
+        delay = self._session.recover(error, attempt)
+        with self.lock:
+            now = clock.monotonic()
+            if delay is None or now - self._moved > self._session.retry.give_up_after_s:
+                self._break(error)
+            else:
+                self._not_before = max(self._not_before, now + delay)
+
+    def _break(self, error: Exception) -> None:
+        self.error = error
+        self.room = -1
+        self._events += 1
+        self.changed.notify_all()
+
+    def _next_generation(self, why: OssMediaError) -> None:
+        """Foreign bytes are neither built on nor overwritten: what OSS has not confirmed goes into the next object."""
+        if isinstance(why, StreamFull) and self._on_full == "raise":
+            self._break(errors.ObjectTooLarge(f"{self._key}: {why}"))
+            return
+        stats = self._stream.stats()
+        if stats.bytes_stored > stats.object_start:
+            self._generations.append((self._name(), stats.object_start, stats.object_base))
+        self._names += 1
+        try:
+            if self._names > GENERATIONS_MAX:
+                raise why
+            self._stream.restart(self._name())
+        except (OssMediaError, ValueError) as error:
+            self._break(error)
+            return
+        _log("%s: going on in %s: %s", self._key, self._name(), why)
+        self._events += 1
+        self.changed.notify_all()
+
+    def _name(self) -> str:
+        return self._key if self._names == 1 else f"{self._key}~g{self._names}"
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def sync(self, timeout_s: float | None) -> bool:
+        """Sends what is there; True when OSS confirmed every byte written so far."""
+        clock = self._session.clock
+        end = None if timeout_s is None else clock.monotonic() + timeout_s
+        with self.lock:
+            self.raise_if_broken()
+            if self.view is not None and self.pos:
+                self.give(last=False)
+            goal = self.written
+            while self.stored < goal:
+                self.raise_if_broken()
+                left = None if end is None else end - clock.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                clock.wait(self.changed, left)
+        return True
+
+    def finish(self) -> Receipt:
+        """Sends the rest, waits until OSS has confirmed all, and frees everything."""
+        with self.lock:
+            self.raise_if_broken()
+            if self.view is not None:
+                self.give(last=True)
+            else:
+                self._stream.end()
+                self._events += 1
+                self.changed.notify_all()
+        self._work()
+        self._join()
+        with self.lock:
+            self.raise_if_broken()
+            receipt = self._receipt()
+            self._stream.close()
+        return receipt
+
+    def _receipt(self) -> Receipt:
+        stats = self._stream.stats()
+        parts = [*self._generations, (self._name(), stats.object_start, stats.object_base)]
+        ends = [start for _, start, _ in parts[1:]] + [stats.bytes_stored]
+        return Receipt(
+            key=self._key,
+            size=stats.bytes_stored,
+            crc64=stats.crc64,
+            etag=stats.etag,
+            request_id=stats.request_id,
+            requests=stats.requests,
+            generations=tuple(
+                Generation(key, start, end - start, base)
+                for (key, start, base), end in zip(parts, ends, strict=True)
+            ),
+        )
+
+    def abort(self) -> None:
+        """Drops what was not sent and tells OSS to drop the parts; a failure of that is logged, a lifecycle rule is
+        the second net."""
+        self.forget()
+        self._join()
+        attempt = 0
+        while True:
+            try:
+                self._session.prepare()
+                if self._stream.pump() != SENT:
+                    break
+            except OssMediaError as error:
+                attempt += 1
+                delay = self._session.recover(error, attempt) if attempt < self._session.retry.attempts else None
+                if delay is None:
+                    _log("%s: the parts sent so far could not be dropped: %s", self._key, error)
+                    break
+                self._session.clock.sleep(delay)
+        with self.lock:
+            self._stream.close()
+
+    def forget(self) -> None:
+        """Drops what was not sent without a word to anybody; for finalisers."""
+        self._stop = True
+        # A collector may run this in a worker that holds the lock: then that worker sees _stop by itself.
+        if self.lock.acquire(timeout=0.2):
+            self.view, self.pos, self.room = None, 0, -1
+            self._stream.abort()
+            self.changed.notify_all()
+            self.lock.release()
+
+    def _join(self) -> None:
+        for worker in self._threads:
+            if worker is not threading.current_thread():
+                worker.join()
+
+
+def _tell(progress: Callable[[int, int | None], object], stored: int, total: int | None) -> None:
+    """A caller's callback must not stop the upload."""
+    try:
+        progress(stored, total)
+    except Exception as error:
+        _log("progress callback raised %s", type(error).__name__)
+
+
+def _log(text: str, *values: object) -> None:
+    logging = sys.modules.get("logging")
+    if logging is not None:
+        logging.getLogger("ossmedia").warning(text, *values)

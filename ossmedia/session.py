@@ -1,0 +1,193 @@
+"""One bucket's conversation with OSS: the one place where renewal, clock correction and retry are decided.
+
+In flow single requests and the errors of others' requests, out flow answers and waiting times. It never looks into
+bodies, and never repeats what the service calls final.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _thread import _local, allocate_lock
+
+from ossmedia.clock import SYSTEM, chance
+from ossmedia.errors import ClockSkew, CredentialsError, CredentialsExpired, OssMediaError
+from ossmedia.retry import Retry, final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ossmedia._native import Answer, Store
+    from ossmedia.clock import Clock
+    from ossmedia.credentials import Renewer
+    from ossmedia.model import Credentials
+
+__all__ = ["Session"]
+
+
+class _Mine(_local):
+    """What one thread did last, so that what happens in the others is not taken for its own."""
+
+    used: Credentials | None = None  # set before its last request
+    skewed = False  # its last failure was a wrong clock
+
+
+class Session:
+    """Credentials, clock and retry over a store; any number of threads.
+
+    Args:
+        store: the native handle of one bucket.
+        renewer: keeps the credentials.
+        retry: waiting times and the number of tries.
+        clock: see ``ossmedia.clock.Clock``.
+        random: gives a number in [0, 1).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        renewer: Renewer,
+        retry: Retry | None = None,
+        clock: Clock = SYSTEM,
+        random: Callable[[], float] = chance,
+    ) -> None:
+        self.store = store
+        self.renewer = renewer
+        self.retry = Retry() if retry is None else retry
+        self.clock = clock
+        self.random = random
+        self._lock = allocate_lock()
+        self._set: Credentials | None = None
+        self._mine = _Mine()
+        self._process = os.getpid()
+
+    def check_process(self) -> None:
+        """Raises ValueError in a child of the process that made this: it would share the parent's sockets."""
+        if os.getpid() != self._process:
+            raise ValueError(
+                "the bucket belongs to the process that made it: make a new one after fork()"
+            )
+
+    def prepare(self) -> None:
+        """Sets the credentials of the moment on the store, if they changed. Call it before each request.
+
+        Raises:
+            CredentialsError: there are no valid ones. ValueError: after fork().
+        """
+        self.check_process()
+        try:
+            mine = self.renewer.current()
+        except CredentialsError:
+            suspect = self.renewer.suspect
+            if suspect is None or not self._ask_time(suspect):
+                raise
+            mine = self.renewer.current()
+        self._mine.used = mine
+        with self._lock:
+            latest = self.renewer.latest or mine
+            if latest != self._set:
+                self.store.set_credentials(latest)
+                self._set = latest
+
+    def _ask_time(self, suspect: Credentials) -> bool:
+        """Credentials look expired, but this machine's clock was never compared: one small request tells."""
+        with self._lock:
+            self.store.set_credentials(suspect)
+            self._set = suspect
+        try:
+            self.store.exchange("GET", "", "location", out=bytearray(4096))
+        except ClockSkew as skew:
+            self._correct(skew)
+            return True
+        except OssMediaError:
+            return False
+        return False
+
+    def _correct(self, skew: ClockSkew) -> None:
+        ahead = round(skew.server_time - self.clock.now())
+        _log("info", "this machine's clock is %d s off the service's; signing is corrected", ahead)
+        self.store.set_clock(ahead)
+        self.renewer.set_clock(ahead)
+
+    def recover(self, error: BaseException, attempt: int) -> float | None:
+        """What to do after a failed request: seconds to wait before ``prepare`` and another try, or None: give up.
+
+        A refused token is renewed at once, but a renewal that brings the same one ends it. A wrong clock is corrected
+        by the service's, once in a row.
+
+        Args:
+            attempt: failures in a row, from 1.
+        """
+        if attempt <= 1 or not isinstance(error, ClockSkew):
+            again, self._mine.skewed = False, False
+        else:
+            again = self._mine.skewed
+        if isinstance(error, ClockSkew):
+            if again or error.server_time <= 0:
+                return None
+            self._mine.skewed = True
+            self._correct(error)
+            return 0.0
+        if final(error, attempt):
+            return None
+        if isinstance(error, CredentialsExpired):
+            return self._renew(error, attempt)
+        delay = self.retry.delay(attempt, error, self.random)
+        _log("warning", "failure %d in a row, next try in %.1f s: %s", attempt, delay, error)
+        return delay
+
+    def _renew(self, error: CredentialsExpired, attempt: int) -> float | None:
+        used = self._mine.used
+        try:
+            fresh = self.renewer.current(force_after=used)
+        except CredentialsError as failure:
+            error.__cause__ = failure
+            if not failure.retryable:
+                return None
+            return self.retry.delay(attempt, failure, self.random)
+        if fresh == used:
+            return None
+        _log("info", "the token was refused (%s) and renewed", error.code)
+        return 0.0 if attempt <= 1 else self.retry.delay(attempt - 1, error, self.random)
+
+    def call(
+        self,
+        method: str,
+        key: str,
+        query: str = "",
+        headers: str = "",
+        body: bytes | bytearray | memoryview = b"",
+        out: memoryview | bytearray | None = None,
+    ) -> Answer:
+        """One request that may be repeated, up to ``retry.attempts`` times.
+
+        Args:
+            query: percent-encoded. headers: "Name: value\\n" lines. out: receives a 2xx body.
+
+        Raises:
+            OssMediaError: the last error.
+        """
+        attempt = 0
+        while True:
+            try:
+                self.prepare()
+                return self.store.exchange(method, key, query, headers, body, out)
+            except OssMediaError as error:
+                attempt += 1
+                delay = self.recover(error, attempt) if attempt < self.retry.attempts else None
+                if delay is None:
+                    raise
+            self.clock.sleep(delay)
+
+
+def _log(level: str, text: str, *values: object) -> None:
+    """To the logger "ossmedia", if the application uses logging at all: importing it would cost a camera more than
+    the core does."""
+    logging = sys.modules.get("logging")
+    if logging is None:
+        return
+    logger = logging.getLogger("ossmedia")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    getattr(logger, level)(text, *values)

@@ -1,0 +1,33 @@
+# The C tests: one program per source, TAP on stdout. With clang, `-DOSSMEDIA_FUZZ=ON` makes the libFuzzer programs; with any
+# compiler the same harnesses are built with tests/fuzz/replay.c and replay the corpus.
+option(OSSMEDIA_FUZZ "libFuzzer programs (clang)" OFF)
+
+file(GLOB c_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/c/test_*.c)
+foreach(source ${c_tests})
+  get_filename_component(name ${source} NAME_WE)
+  add_executable(${name} ${source})
+  target_link_libraries(${name} PRIVATE ossmedia_c m)
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/c ${CMAKE_CURRENT_BINARY_DIR})
+  target_compile_definitions(${name} PRIVATE OM_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/vectors")
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 120)
+endforeach()
+
+file(GLOB fuzzers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_*.c)
+foreach(source ${fuzzers})
+  get_filename_component(name ${source} NAME_WE)
+  if(OSSMEDIA_FUZZ)
+    add_executable(${name} ${source})
+    target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    add_executable(${name} ${source} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.c)
+    add_test(NAME ${name} COMMAND ${name} ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name})
+  endif()
+  target_link_libraries(${name} PRIVATE ossmedia_c)
+endforeach()
+
+if(EXISTS ${CMAKE_SOURCE_DIR}/bench/sink.c)
+  add_executable(ossmedia_sink ${CMAKE_SOURCE_DIR}/bench/sink.c)
+  target_link_libraries(ossmedia_sink PRIVATE ossmedia_c)
+endif()
