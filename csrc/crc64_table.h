@@ -2,12 +2,13 @@
 #ifndef OM_CRC64_TABLE_H
 #define OM_CRC64_TABLE_H
 
-/* Multipliers that fold 128 bits ahead by N bits: of the earlier and of the later 64 bits. */
+/* Multipliers that fold 128 bits ahead by N bits: their earlier and their later half. */
 #define OM__FOLD_128_EARLY 0xE05DD497CA393AE4u
 #define OM__FOLD_128_LATE 0xDABE95AFC7875F40u
 #define OM__FOLD_1024_EARLY 0x8757D71D4FCC1000u
 #define OM__FOLD_1024_LATE 0xD7D86B2AF73DE740u
 
+#define OM__CRC64_ROW_COUNT 16
 /* ROW(r, entries of 1, 2, 4 ... 128): byte, followed by r zero bytes. */
 #define OM__CRC64_ROWS(ROW) \
     ROW(0, 0xB32E4CBE03A75F6Fu, 0xF4843657A840A05Bu, 0x7BD0C384FF8F5E33u, 0xF7A18709FF1EBC66u, \

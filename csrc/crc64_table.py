@@ -5,8 +5,8 @@ Nothing flows in, a header of constants flows out. Run it when a kernel needs an
     python crc64_table.py > crc64_table.h
 
 A row of slicing-by-16 is linear in its index, so eight constants stand for its 256 entries; the
-compiler expands them. A folding constant moves 64 bits of message ahead by a number of bits: it is a
-power of x modulo the polynomial, bit-reflected.
+compiler expands them. A folding constant moves 64 bits of message ahead by a number of bits: it is
+a power of x modulo the polynomial, bit-reflected.
 
 Source: ECMA-182 polynomial, reflected (the CRC of .xz files and of x-oss-hash-crc64ecma).
 """
@@ -44,12 +44,13 @@ def main() -> None:
     print("/* crc64_table.h - made by crc64_table.py. Do not edit. */")
     print("#ifndef OM_CRC64_TABLE_H\n#define OM_CRC64_TABLE_H\n")
     print(
-        "/* Multipliers that fold 128 bits ahead by N bits: of the earlier and of the later 64 bits. */"
+        "/* Multipliers that fold 128 bits ahead by N bits: their earlier and their later half. */"
     )
     for bits in FOLDS:
         print(f"#define OM__FOLD_{bits}_EARLY 0x{power(bits + 63):016X}u")
         print(f"#define OM__FOLD_{bits}_LATE 0x{power(bits - 1):016X}u")
-    print("\n/* ROW(r, entries of 1, 2, 4 ... 128): byte, followed by r zero bytes. */")
+    print("\n#define OM__CRC64_ROW_COUNT", ROWS)
+    print("/* ROW(r, entries of 1, 2, 4 ... 128): byte, followed by r zero bytes. */")
     print("#define OM__CRC64_ROWS(ROW) \\")
     for row in range(ROWS):
         basis = [f"0x{entry(row, 1 << bit):016X}u" for bit in range(8)]

@@ -116,9 +116,8 @@ int om__response_feed_body(om__response *response, const char *data, size_t len,
         int phase = response->phase;
 
         if (phase == PHASE_LENGTH || phase == PHASE_CLOSE || phase == PHASE_DATA) {
-            if (body->len > 0)
-                break;
             take_body(response, data + *used, len - *used, used, body);
+            break;
         } else {
             rc = feed_framing(response, data[(*used)++], err);
         }

@@ -64,6 +64,8 @@ static int add_copied(om__request *request, const char *name, const char *value,
     om__span kept = {memory->at + memory->len, strlen(value)};
 
     om__text_add(memory, value, kept.len);
+    if (memory->overflow)
+        return om__fail(err, OM_E_ARG, "signature: the headers do not fit into %zu bytes", memory->size);
     return om__request_add_header(request, om__span_z(name), kept, err);
 }
 
@@ -86,7 +88,7 @@ static int sign_headers_v4(om__signer *signer, om__request *request, om__text *m
     om__text_init(&credential, credential_memory, sizeof credential_memory);
     if (code == OM_OK)
         code = om__signer_credential(signer, &credential, err);
-    if (code < 0 || memory->overflow)
+    if (code < 0)
         return code;
     om__signed_query_v4(&parts, request, NULL, 0);
     credential_span.at = credential.at;
@@ -117,7 +119,7 @@ static int sign_headers_v1(om__signer *signer, om__request *request, om__text *m
     }
     if (code == OM_OK && signer->token)
         code = om__request_add_header(request, om__span_z("x-oss-security-token"), om__span_z(signer->token), err);
-    if (code < 0 || memory->overflow)
+    if (code < 0)
         return code;
     om__signed_headers_v1(&parts, request);
     om__signed_query_v1(&parts, request, NULL, 0);

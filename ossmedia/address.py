@@ -1,7 +1,7 @@
 """Where an object is: endpoint, region, bucket and key, checked before a byte is sent.
 
-In flows what a caller wrote, out flow the values the core wants. It never touches the network and never guesses a
-region.
+In flows what a caller wrote, out flow the values the core wants. It never touches the network and
+never guesses a region.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ class Address:
 
     Args:
         bucket: 3-63 of a-z, 0-9 and "-".
-        endpoint: "oss-cn-hangzhou.aliyuncs.com", with "http://" or "https://" (the default) and a port if needed;
-            an IPv6 address in brackets. "" with a region: that region's public endpoint.
+        endpoint: "oss-cn-hangzhou.aliyuncs.com", with "http://" or "https://" (the default) and a
+            port if needed; an IPv6 address in brackets. "" with a region: that region's public
+            endpoint.
         region: "cn-hangzhou"; "" if the endpoint tells it.
         path_style: the bucket stands in the path; so it is for IP addresses and localhost anyway.
         cname: the endpoint is the customer's own domain, bound to the bucket.
-        internal, accelerate: the inner or the accelerated endpoint of OSS instead of the public one.
+        internal, accelerate: the inner or the accelerated endpoint of OSS instead of the public
+            one.
         region_needed: signature V4 signs it.
 
     Raises:
@@ -84,7 +86,7 @@ def _variant(host: str, region: str, internal: bool) -> str:
     word = "internal" if internal else "accelerate"
     if host.startswith("oss-accelerate") and not internal:
         return host
-    if not region or host != f"oss-{region}{_SUFFIX}" and host != f"oss-{region}-internal{_SUFFIX}":
+    if not region or host not in (f"oss-{region}{_SUFFIX}", f"oss-{region}-internal{_SUFFIX}"):
         raise ValueError(f"{word}: only for endpoints oss-<region>{_SUFFIX}, not {host!r}")
     return f"oss-{region}-internal{_SUFFIX}" if internal else f"oss-accelerate{_SUFFIX}"
 
@@ -187,7 +189,8 @@ def check_bucket(name: str) -> str:
 
 
 def check_key(key: str) -> str:
-    """The key, if OSS allows it: 1-1023 bytes of UTF-8, no CR, LF or NUL, no "/" or "\\" at the start.
+    """The key, if OSS allows it: 1-1023 bytes of UTF-8, no CR, LF or NUL, no "/" or "\\" at the
+    start.
 
     Raises:
         TypeError, ValueError: naming the field and its limit.

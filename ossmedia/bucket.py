@@ -1,7 +1,7 @@
 """A bucket: the entry point. Opens objects as files, uploads, lists, deletes, signs.
 
-In flow names and options, checked before a byte is sent; out flow files and values. It never holds object bytes itself
-and never shows a secret.
+In flow names and options, checked before a byte is sent; out flow files and values. It never holds
+object bytes itself and never shows a secret.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 from ossmedia.address import Address, check_key
 from ossmedia.clock import SYSTEM, chance
 from ossmedia.credentials import EnvironmentCredentials, Renewer
-from ossmedia.errors import ObjectTooLarge, OssMediaError
 from ossmedia.headers import header_lines
 from ossmedia.session import Session
 
@@ -32,11 +31,8 @@ __all__ = ["Bucket"]
 MODES = ("rb", "wb", "xb", "ab")
 MIB = 1 << 20
 LARGEST_BLOCK = 1 << 30
-MOST_PARTS = 10_000
 LONGEST_URL_S = 604_800
 _METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
-_CHUNK = 256 << 10
-_ROW = 3584  # bytes of XML for one row with the longest key, percent-encoded
 
 
 class Bucket:
@@ -46,8 +42,8 @@ class Bucket:
         name: 3-63 of a-z, 0-9 and "-".
         endpoint: host with an optional port; https unless it begins with "http://". "": by region.
         region: e.g. "cn-hangzhou"; needed for V4 unless the endpoint tells it.
-        credentials: ``Credentials``, or a callable that returns them and is asked again before they end; None:
-            the environment's (``EnvironmentCredentials``).
+        credentials: ``Credentials``, or a callable that returns them and is asked again before they
+            end; None: the environment's (``EnvironmentCredentials``).
         path_style, cname, internal, accelerate: see ``ossmedia.address.Address``.
         signature: "v4", or "v1".
         ca_file: PEM file of the authorities to trust instead of the system's.
@@ -56,8 +52,8 @@ class Bucket:
             total_timeout_s: one request, from its beginning to its end.
         retry: waiting times; None: ``Retry()``.
         clock: see ``ossmedia.clock.Clock``.
-        block_size: bytes of one block of a writer, 102,400 to 1 GiB. blocks: how many a writer has, 2-1024.
-            parallel: parts sent at once. A writer's memory is block_size * blocks.
+        block_size: bytes of one block of a writer, 102,400 to 1 GiB. blocks: how many a writer has,
+            2-1024. parallel: parts sent at once. A writer's memory is block_size * blocks.
         verify_crc: an answer without CRC-64 counts as not stored.
 
     Raises:
@@ -158,11 +154,11 @@ class Bucket:
 
         Args:
             key: 1-1023 bytes of UTF-8.
-            mode: "rb" reads by ranges; "wb" replaces the object; "xb" creates it and never overwrites; "ab" appends,
-                the object can be read while it grows.
-            options: for "rb" block_size (see ``Reader``); for the others content_type, metadata, headers (of the
-                object) and those of ``Writer`` (block_size, blocks, parallel, linger_s, write_timeout_s, on_error,
-                append_limit, on_full, ...).
+            mode: "rb" reads by ranges; "wb" replaces the object; "xb" creates it and never
+                overwrites; "ab" appends, the object can be read while it grows.
+            options: for "rb" block_size (see ``Reader``); for the others content_type, metadata,
+                headers (of the object) and those of ``Writer`` (block_size, blocks, parallel,
+                linger_s, write_timeout_s, on_error, append_limit, on_full, ...).
 
         Raises:
             TypeError, ValueError: naming the field. NotFound, AccessDenied, ...: "rb" asks at once.
@@ -199,8 +195,8 @@ class Bucket:
 
         Args:
             path: a regular file. It must not change meanwhile; if it does, nothing is stored.
-            progress: called with bytes done and bytes in all; "done" never falls, and ends at "all" once, when OSS
-                has confirmed everything.
+            progress: called with bytes done and bytes in all; "done" never falls, and ends at "all"
+                once, when OSS has confirmed everything.
             overwrite: False: an object that is there stays, ObjectExists is raised.
             content_type, metadata, headers: of the object.
 
@@ -208,33 +204,28 @@ class Bucket:
             What OSS confirmed.
 
         Raises:
-            OSError: the file cannot be read, or changed. ObjectTooLarge: above 10,000 parts of 1 GiB.
+            OSError: the file cannot be read, or changed. ObjectTooLarge: above 10,000 parts of 1
+                GiB.
         """
-        import stat
+        from ossmedia.upload import Snapshot
 
         self._check()
-        with open(path, "rb", buffering=0) as source:
-            before = os.fstat(source.fileno())
-            if not stat.S_ISREG(before.st_mode):
-                raise ValueError(f"path: must be a regular file: {os.fspath(path)!r}")
-            size = before.st_size
+        with Snapshot(path) as source:
+            report = None if progress is None else source.report(progress)
             writer = self.open(
                 key,
                 "wb" if overwrite else "xb",
-                block_size=_block_size(size, self._writing["block_size"]),
+                block_size=source.block_size(self._writing["block_size"]),
                 content_type=content_type,
                 metadata=metadata,
                 headers=headers,
+                progress=report,
+                total=source.size,
             )
             with writer:
-                _copy(source, writer, size, progress)
-                after = os.fstat(source.fileno())
-                if (after.st_size, after.st_mtime_ns) != (size, before.st_mtime_ns):
-                    raise OssMediaError(
-                        f"path: the file changed while it was read: {os.fspath(path)!r}"
-                    )
-        if progress is not None:
-            progress(size, size)
+                source.copy_to(writer)
+        if report is not None:
+            report(source.size, source.size)
         receipt = writer.result
         assert receipt is not None
         return receipt
@@ -256,7 +247,8 @@ class Bucket:
         """All objects whose keys begin with ``prefix``, in the order of their keys, page by page.
 
         Args:
-            delimiter: usually "/": keys that hold it behind the prefix come as one row of type "Prefix".
+            delimiter: usually "/": keys that hold it behind the prefix come as one row of type
+                "Prefix".
             page_size: rows asked for at once, 1-1000.
 
         Raises:
@@ -268,33 +260,9 @@ class Bucket:
         if delimiter is not None and delimiter != "":
             check_key("x" + delimiter)
         _between("page_size", page_size, 1, 1000)
-        return self._rows(prefix, delimiter or "", page_size)
+        from ossmedia.listing import rows
 
-    def _rows(self, prefix: str, delimiter: str, page_size: int) -> Iterator[ObjectStat]:
-        from mmap import mmap
-        from urllib.parse import quote
-
-        from ossmedia.errors import ProtocolError
-        from ossmedia.listing import parse_page
-
-        query = f"list-type=2&encoding-type=url&max-keys={page_size}"
-        for name, value in (("prefix", prefix), ("delimiter", delimiter)):
-            query += f"&{name}={quote(value, safe='')}" if value else ""
-        token, last = "", b""
-        room = memoryview(
-            mmap(-1, page_size * _ROW + 65_536)
-        )  # pages that are not used cost nothing
-        while True:
-            self._check()
-            more = f"&continuation-token={quote(token, safe='')}" if token else ""
-            answer = self._session.call("GET", "", query + more, out=room)
-            page = parse_page(room[: answer.body_len])
-            if page.token and (not page.rows or page.rows[0].key.encode() <= last):
-                raise ProtocolError("the listing does not move on", retryable=False)
-            yield from page.rows
-            if not page.token:
-                return
-            token, last = page.token, page.rows[-1].key.encode()
+        return rows(self._session, prefix, delimiter or "", page_size)
 
     def delete(self, key: str) -> None:
         """Deletes an object; no error if there is none."""
@@ -314,7 +282,8 @@ class Bucket:
 
         Args:
             method: GET, HEAD, PUT, POST or DELETE.
-            expires_s: 1-604,800 seconds; one signed with a token ends with the token, if that is earlier.
+            expires_s: 1-604,800 seconds; one signed with a token ends with the token, if that is
+                earlier.
             content_type, headers: signed; the request must send them alike.
 
         Raises:
@@ -330,7 +299,8 @@ class Bucket:
         return self._store.sign_url(method, key, "", lines, expires_s)
 
     def stats(self) -> dict[str, int]:
-        """Counts since the start: requests (repeats included), connections, bytes_sent, bytes_received."""
+        """Counts since the start: requests (repeats included), connections, bytes_sent,
+        bytes_received."""
         self._check()
         return self._store.stats()
 
@@ -391,34 +361,3 @@ def _ca_file(path: str | os.PathLike[str]) -> str:
     if text and not os.path.isfile(text):
         raise FileNotFoundError(f"ca_file: no such file: {text!r}")
     return text
-
-
-def _block_size(size: int, least: int) -> int:
-    """Bytes of a block so that a file of ``size`` bytes has at most 10,000 of them."""
-    needed = -(-size // MOST_PARTS)
-    if needed <= least:
-        return least
-    block = -(-needed // MIB) * MIB
-    if block > LARGEST_BLOCK:
-        most = MOST_PARTS * LARGEST_BLOCK
-        raise ObjectTooLarge(f"path: at most {most} bytes (10,000 parts of 1 GiB), not {size}")
-    return block
-
-
-def _copy(
-    source: Any, writer: Writer, size: int, progress: Callable[[int, int], object] | None
-) -> None:
-    """Exactly ``size`` bytes, or OssMediaError."""
-    room = memoryview(bytearray(min(_CHUNK, max(size, 1))))
-    done = 0
-    while count := source.readinto(room[: max(min(len(room), size - done), 1)]):
-        done += count
-        if done > size:
-            break
-        writer.write(room[:count])
-        if progress is not None and done < size:
-            progress(done, size)
-    if done != size:
-        raise OssMediaError(
-            f"path: the file changed while it was read, it had {size} bytes at first"
-        )

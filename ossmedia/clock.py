@@ -1,7 +1,8 @@
-"""Time: the one clock that is handed to everything that waits or measures, and the two ways services write a time.
+"""Time: the one clock that is handed to everything that waits or measures, and the two ways
+services write a time.
 
-In flow texts from answers (HTTP dates, ISO 8601), out flow seconds since 1970. It never keeps state and never parses
-what is not UTC.
+In flow texts from answers (HTTP dates, ISO 8601), out flow seconds since 1970. It never keeps state
+and never parses what is not UTC.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 class Clock:
-    """The system's clock. Tests hand in an object with the same three methods."""
+    """The system's clock. Tests hand in an object with the same methods."""
 
     __slots__ = ()
 
@@ -37,7 +38,8 @@ class Clock:
             time.sleep(seconds)
 
     def wait(self, condition: Condition, seconds: float | None) -> None:
-        """Waits on a held condition for a notification, at most ``seconds`` (None: as long as it takes)."""
+        """Waits on a held condition for a notification, at most ``seconds`` (None: as long as it
+        takes)."""
         condition.wait(seconds)
 
 
@@ -45,7 +47,8 @@ SYSTEM = Clock()
 
 
 def chance() -> float:
-    """An unforeseeable number in [0, 1), from the kernel: a fleet that boots together must not jitter alike."""
+    """An unforeseeable number in [0, 1), from the kernel: a fleet that boots together must not
+    jitter alike."""
     return int.from_bytes(os.urandom(6), "big") / (1 << 48)
 
 

@@ -1,14 +1,16 @@
 """Where credentials come from and when they are asked for again.
 
-In flows a provider (a ``Credentials`` value, or any callable that returns one), out flows the credentials of the
-moment. A provider runs in at most one thread at a time. Nothing here is ever logged or written.
+In flows a provider (a ``Credentials`` value, or any callable that returns one), out flows the
+credentials of the moment. A provider runs in at most one thread at a time. Nothing here is ever
+logged or written.
 
-How life is counted: when credentials arrive, their remaining life is ``expires_at`` minus the wall clock, corrected by
-the offset learned from the service; from then on only the monotonic clock counts, so that jumps of the wall clock
-change nothing. An offset learned later (``set_clock``) counts the life anew. A clock that is behind (a camera that
-boots in 1970) makes a life look long; the first answer of OSS corrects it. A clock that is ahead makes fresh
-credentials look expired: while no offset is known such credentials are refused, but kept as ``suspect`` so that the
-caller can ask OSS for the time.
+How life is counted: when credentials arrive, their remaining life is ``expires_at`` minus the wall
+clock, corrected by the offset learned from the service; from then on only the monotonic clock
+counts, so that jumps of the wall clock change nothing. An offset learned later (``set_clock``)
+counts the life anew. A clock that is behind (a camera that boots in 1970) makes a life look long;
+the first answer of OSS corrects it. A clock that is ahead makes fresh credentials look expired:
+while no offset is known such credentials are refused, but kept as ``suspect`` so that the caller
+can ask OSS for the time.
 """
 
 from __future__ import annotations
@@ -68,15 +70,16 @@ class StaticCredentials:
 class EnvironmentCredentials:
     """A provider that reads the environment at each call.
 
-    OSS_ACCESS_KEY_ID, OSS_ACCESS_KEY_SECRET and OSS_SESSION_TOKEN if the id or the secret is set, else
-    ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET and ALIBABA_CLOUD_SECURITY_TOKEN. An empty variable
-    counts as not set.
+    OSS_ACCESS_KEY_ID, OSS_ACCESS_KEY_SECRET and OSS_SESSION_TOKEN if the id or the secret is set,
+    else ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET and
+    ALIBABA_CLOUD_SECURITY_TOKEN. An empty variable counts as not set.
 
     Args:
         environ: read instead of ``os.environ``.
 
     Raises:
-        CredentialsError: on call: no pair, or half of one (naming the variable, never a value). Not retryable.
+        CredentialsError: on call: no pair, or half of one (naming the variable, never a value). Not
+            retryable.
     """
 
     __slots__ = ("_environ",)
@@ -117,7 +120,8 @@ class _Held:
         self.until: float | None = None
 
     def count(self, now: float, monotonic: float, arrived: float) -> None:
-        """Sets both times from what the wall clock says now; ``arrived`` is the monotonic time of receipt."""
+        """Sets both times from what the wall clock says now; ``arrived`` is the monotonic time of
+        receipt."""
         hint, expires_at = self.credentials.refresh_after_s, self.credentials.expires_at
         self.until = None if expires_at is None else monotonic + (expires_at - now)
         self.refresh_at = None if hint is None else arrived + max(hint, 0.0)
@@ -169,7 +173,8 @@ class Renewer:
         return None if held is None else held.credentials
 
     def set_clock(self, seconds_ahead: float) -> None:
-        """Tells how far the service's clock is ahead of this machine's; the life is counted anew."""
+        """Tells how far the service's clock is ahead of this machine's; the life is counted
+        anew."""
         self._seconds_ahead = seconds_ahead
         held = self._held
         if held is not None:
@@ -178,16 +183,18 @@ class Renewer:
     def current(self, force_after: Credentials | None = None) -> Credentials:
         """The credentials to use now.
 
-        Calls the provider the first time, then when 70-80 % of the life is over (or ``refresh_after_s``). While one
-        thread renews, the others go on with the old ones as long as these are valid, and wait when they are not.
+        Calls the provider the first time, then when 70-80 % of the life is over (or
+        ``refresh_after_s``). While one thread renews, the others go on with the old ones as long as
+        these are valid, and wait when they are not.
 
         Args:
-            force_after: the credentials that the service refused: they are not used again unless the provider
-                insists; several threads that report the same ones cause one renewal.
+            force_after: the credentials that the service refused: they are not used again unless
+                the provider insists; several threads that report the same ones cause one renewal.
 
         Raises:
-            CredentialsError: the provider raised (``__cause__``), or gave no valid ``Credentials``, and nothing
-                valid is left. Not retryable when it cannot change: a ``Credentials`` value that is over.
+            CredentialsError: the provider raised (``__cause__``), or gave no valid ``Credentials``,
+                and nothing valid is left. Not retryable when it cannot change: a ``Credentials``
+                value that is over.
         """
         held = self._held
         if held is not None and force_after is not None and held.credentials == force_after:
@@ -211,7 +218,8 @@ class Renewer:
             self._flight.release()
 
     def _fly(self, flights: int) -> Credentials:
-        """With the flight lock held: takes what another thread brought meanwhile, or asks the provider."""
+        """With the flight lock held: takes what another thread brought meanwhile, or asks the
+        provider."""
         held = self._held
         if (
             self._flights != flights
@@ -285,7 +293,8 @@ class Renewer:
         return not held.refused and (held.until is None or self._clock.monotonic() < held.until)
 
     def _due(self, held: _Held) -> bool:
-        """Whether to ask the provider now; a failing one is left alone for a while if the old credentials last."""
+        """Whether to ask the provider now; a failing one is left alone for a while if the old
+        credentials last."""
         if not self._valid(held):
             return True
         now = self._clock.monotonic()

@@ -215,7 +215,11 @@ _EXPIRED = frozenset({
     "SecurityTokenExpired",
     "InvalidSecurityToken",
     "AccessKeyIdAndSecurityTokenNotMatch",
+    "InvalidSecurityToken.Expired",
+    "InvalidSecurityToken.MismatchWithAccessKey",
 })
+# STS and VOD answer 400 or 404 to a wrong key, where OSS says 403.
+_REFUSED = ("InvalidAccessKeyId", "InvalidSecurityToken", "SignatureDoesNotMatch")
 _RETRY_400 = frozenset({"RequestTimeout", "BadRequest", "InvalidDigest"})
 
 
@@ -242,7 +246,7 @@ def service_error(
         cls = ClockSkew
     elif status == 203:
         cls = CallbackFailed
-    elif status in (401, 403):
+    elif status in (401, 403) or code.startswith(_REFUSED):
         cls = AccessDenied
     elif status == 404:
         cls = NotFound

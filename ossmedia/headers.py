@@ -1,4 +1,5 @@
-"""The headers a caller adds to an object: content type, metadata, others; checked, as the core's "Name: value" lines.
+"""The headers a caller adds to an object: content type, metadata, others; checked, as the core's
+"Name: value" lines.
 
 In flow mappings, out flows one text. It never lets a caller set what ossmedia or HTTP itself sets.
 """
@@ -47,7 +48,8 @@ def header_lines(
 
     Args:
         content_type: e.g. "video/mp4"; "": OSS stores application/octet-stream.
-        metadata: becomes x-oss-meta-*; letters, digits and "-" in names; at most 8,192 bytes together.
+        metadata: becomes x-oss-meta-*; letters, digits and "-" in names; at most 8,192 bytes
+            together.
         headers: others, e.g. {"Cache-Control": "no-cache"}.
 
     Raises:

@@ -16,7 +16,7 @@ __all__ = ["Credentials", "Generation", "ObjectStat", "Receipt"]
 class Value:
     """Base of the value types: slots, set once; equality, hash, repr and pickling by the fields."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
     _hidden: frozenset[str] = frozenset()  # fields that repr must not show
 
     def _set(self, **fields: object) -> None:

@@ -1,9 +1,9 @@
 """What a token may do: grants in, the text of a RAM session policy out.
 
-A grant names modes, a bucket, and a prefix or one exact key. The narrowest actions are looked up in one table, the
-policy is built as data, and the only wildcard is put behind a "/" by this module. It never takes a wildcard, an escape
-or a doubtful name from outside, never cuts, and never builds an empty policy: for STS no policy means all rights of the
-role.
+A grant names modes, a bucket, and a prefix or one exact key. The narrowest actions are looked up in
+one table, the policy is built as data, and the only wildcard is put behind a "/" by this module. It
+never takes a wildcard, an escape or a doubtful name from outside, never cuts, and never builds an
+empty policy: for STS no policy means all rights of the role.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ _ALNUM = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 _ID = _ALNUM | frozenset("_-")
 _SEGMENT = _ID | frozenset(".=~")
 
-# What each mode needs on an object. HEAD needs GetObject; AppendObject and all of a multipart upload but these two need
-# PutObject, so "append but never replace" cannot be said. "list" is of the bucket: see _list_statement.
+# What each mode needs on an object. HEAD needs GetObject; AppendObject and all of a multipart
+# upload but these two need PutObject, so "append but never replace" cannot be said. "list" is of
+# the bucket: see _list_statement.
 _ACTIONS: dict[str, tuple[str, ...]] = {
     "r": ("oss:GetObject",),
     "w": ("oss:PutObject",),
@@ -47,7 +48,8 @@ _LETTERS = {"r": "r", "w": "w", "a": "a", "m": "multipart", "l": "list"}
 
 
 def parse_modes(modes: str | Iterable[str]) -> frozenset[str]:
-    """The modes' names, from "rwa" (letters r, w, a, m for multipart, l for list), one name, or several names.
+    """The modes' names, from "rwa" (letters r, w, a, m for multipart, l for list), one name, or
+    several names.
 
     Raises:
         TypeError, ValueError: no mode, or an unknown one.
@@ -73,9 +75,10 @@ class Grant:
     Args:
         modes: see ``parse_modes``.
         bucket: its name.
-        prefix: "cams/cam-1": covers keys that begin with "cams/cam-1/", not "cams/cam-10/x" nor "cams/cam-1" itself.
-        key: one exact key. Each segment of both has letters, digits and "_-.=~" and begins with a letter, a digit or
-            "_"; at most 1,000 characters.
+        prefix: "cams/cam-1": covers keys that begin with "cams/cam-1/", not "cams/cam-10/x" nor
+            "cams/cam-1" itself.
+        key: one exact key. Each segment of both has letters, digits and "_-.=~" and begins with a
+            letter, a digit or "_"; at most 1,000 characters.
 
     Raises:
         TypeError, ValueError: naming the field and its limit.
@@ -118,15 +121,15 @@ def _check_path(field: str, path: object) -> str:
             or segment[-1] == "."
         ):
             raise ValueError(
-                f"{field}: each part between '/' has letters, digits and '_-.=~', begins with a letter, digit or '_' "
-                f"and does not end with '.'; {segment[:60]!r} does not"
+                f"{field}: each part between '/' has letters, digits and '_-.=~', begins with a "
+                f"letter, digit or '_' and does not end with '.'; {segment[:60]!r} does not"
             )
     return path
 
 
 def path_grant(path: str, modes: str | Iterable[str], bucket: str) -> Grant:
-    """A grant from a path as get_token takes it: "cams/cam-1/*" is a prefix, "cams/cam-1/a.mp4" one key; one "/" before it
-    is dropped. The whole bucket, "/*", is refused.
+    """A grant from a path as get_token takes it: "cams/cam-1/*" is a prefix, "cams/cam-1/a.mp4" one
+    key; one "/" before it is dropped. The whole bucket, "/*", is refused.
 
     Raises:
         TypeError, ValueError: naming the field and its limit.
@@ -151,8 +154,8 @@ def check_device_id(device_id: str) -> str:
         raise TypeError(f"device_id: must be str, not {type(device_id).__name__}")
     if not 1 <= len(device_id) <= 63 or not _ID.issuperset(device_id) or device_id[0] not in _ALNUM:
         raise ValueError(
-            "device_id: must be 1-63 letters, digits, '_' and '-', beginning with a letter or digit, "
-            f"not {device_id[:70]!r}"
+            "device_id: must be 1-63 letters, digits, '_' and '-', beginning with a letter or "
+            f"digit, not {device_id[:70]!r}"
         )
     return device_id
 
@@ -163,7 +166,8 @@ def device_prefix(device_id: str, root: str = "cams") -> str:
 
 
 def session_name(device_id: str) -> str:
-    """The role session name of a device, for the audit log: 2-64 characters, different for different devices.
+    """The role session name of a device, for the audit log: 2-64 characters, different for
+    different devices.
 
     It is the id; an id of one character gets a ".", which no id holds.
     """
@@ -183,7 +187,8 @@ def build(
     Args:
         account_id: digits of the bucket owner's account; "" when it is not known.
         secure_transport: only https. False for a local cloud that speaks http.
-        source_ip: addresses or networks, "203.0.113.0/24", from which the token may be used; none: any.
+        source_ip: addresses or networks, "203.0.113.0/24", from which the token may be used; none:
+            any.
 
     Raises:
         TypeError, ValueError: no grant, a bad account or address.
@@ -253,10 +258,12 @@ def to_text(policy: dict[str, Any]) -> str:
 
 
 def check_text(policy: str) -> str:
-    """A policy that somebody else wrote, checked for form and made compact. What it allows is its writer's business.
+    """A policy that somebody else wrote, checked for form and made compact. What it allows is its
+    writer's business.
 
     Raises:
-        TypeError, ValueError: no JSON, no statement, an unknown element, a name that stands twice, or too long.
+        TypeError, ValueError: no JSON, no statement, an unknown element, a name that stands twice,
+            or too long.
     """
     if not isinstance(policy, str):
         raise TypeError(f"policy: must be str, not {type(policy).__name__}")

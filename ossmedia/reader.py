@@ -1,7 +1,8 @@
 """Reading one object by ranges, as a seekable binary file.
 
-In flow positions and sizes, out flow exactly the bytes of the object that was there when it was opened. It never takes
-more bytes than it asked for, and never joins bytes of two objects: every range is asked for with the first ETag.
+In flow positions and sizes, out flow exactly the bytes of the object that was there when it was
+opened. It never takes more bytes than it asked for, and never joins bytes of two objects: every
+range is asked for with the first ETag.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def stat_object(session: Session, key: str) -> ObjectStat:
     """What OSS says of an object (HEAD; needs oss:GetObject).
 
     Raises:
-        NotFound, AccessDenied and other OssMediaError; ProtocolError: an answer without size, time or ETag.
+        NotFound, AccessDenied and other OssMediaError; ProtocolError: an answer without size, time
+        or ETag.
     """
     answer = session.call("HEAD", key)
     headers = answer.headers
@@ -57,15 +59,18 @@ def stat_object(session: Session, key: str) -> ObjectStat:
 
 
 class Reader(io.BufferedIOBase):
-    """A readable, seekable binary file over one object; ``mode`` is "rb", ``name`` the key, ``stat`` what HEAD said.
+    """A readable, seekable binary file over one object; ``mode`` is "rb", ``name`` the key,
+    ``stat`` what HEAD said.
 
-    Opening asks for size and ETag. An object that changes later gives PreconditionFailed, also one that grows by
-    append: open it again and ``seek``. A read from the first byte to the last is compared with OSS's CRC-64.
+    Opening asks for size and ETag. An object that changes later gives PreconditionFailed, also one
+    that grows by append: open it again and ``seek``. A read from the first byte to the last is
+    compared with OSS's CRC-64.
 
     Args:
         session: the bucket's.
         key: of the object.
-        block_size: bytes fetched at once for small reads, 1 to 8 MiB; larger reads go straight to the caller.
+        block_size: bytes fetched at once for small reads, 1 to 8 MiB; larger reads go straight to
+            the caller.
         verify_crc: compare the CRC-64 of a whole sequential read.
 
     Raises:
@@ -166,8 +171,9 @@ class Reader(io.BufferedIOBase):
             count = self.readinto1(data)
             return bytes(data[:count])
 
-    def peek(self, size: int = 0, /) -> bytes:
-        """What is at hand at the present position, at least one byte but at the end; the position stays."""
+    def peek(self, _size: int = 0, /) -> bytes:
+        """What is at hand at the present position, at least one byte but at the end; the position
+        stays."""
         with self._lock:
             self._check()
             if self._position >= self.stat.size:
@@ -187,7 +193,8 @@ class Reader(io.BufferedIOBase):
             raise ValueError("I/O operation on a closed file")
 
     def _some(self, view: memoryview) -> int:
-        """Some bytes at the position, from the block or by one request; the view is not longer than what is left."""
+        """Some bytes at the position, from the block or by one request; the view is not longer than
+        what is left."""
         start = self._position
         inside = self._block_start <= start < self._block_end
         if not inside and len(view) >= len(self._block):
@@ -217,7 +224,8 @@ class Reader(io.BufferedIOBase):
         """Asks for exactly these bytes.
 
         Raises:
-            PreconditionFailed: the object is another one by now. ProtocolError: the answer is of other bytes.
+            PreconditionFailed: the object is another one by now. ProtocolError: the answer is of
+                other bytes.
             IntegrityError: the whole was read, and its CRC-64 is not OSS's.
         """
         last = start + len(view) - 1
@@ -236,7 +244,8 @@ class Reader(io.BufferedIOBase):
             self._crc_end = start + len(view)
             if self._crc_end == self.stat.size and self._crc != self.stat.crc64:
                 raise IntegrityError(
-                    f"{self.name!r}: CRC-64 of the bytes read is {self._crc}, OSS says {self.stat.crc64}"
+                    f"{self.name!r}: CRC-64 of the bytes read is {self._crc}, "
+                    f"OSS says {self.stat.crc64}"
                 )
 
     def _check_range(self, answer: Answer, start: int, last: int) -> None:
@@ -246,6 +255,6 @@ class Reader(io.BufferedIOBase):
         part = answer.status == 206 and told == f"bytes {start}-{last}/{size}"
         if not (whole or part) or answer.body_len != last - start + 1:
             raise ProtocolError(
-                f"asked for bytes {start}-{last} of {size}, the answer is of {told or answer.status!r} "
-                f"with {answer.body_len} bytes"
+                f"asked for bytes {start}-{last} of {size}, the answer is of "
+                f"{told or answer.status!r} with {answer.body_len} bytes"
             )

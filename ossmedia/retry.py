@@ -1,7 +1,7 @@
 """How long to wait before the same request is sent again.
 
-In flow the number of failures and the last error, out flows a delay. It never waits itself and never decides for an
-error that the service calls final.
+In flow the number of failures and the last error, out flows a delay. It never waits itself and
+never decides for an error that the service calls final.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class Retry:
         attempts: tries of a single call (stat, list, delete, a read), the first included; 1-100.
         base_s: the first delay lies in [0, base_s).
         cap_s: no delay by jitter is longer.
-        give_up_after_s: a stream that makes no progress for so long gives up; ``float("inf")``: never.
+        give_up_after_s: a stream that makes no progress for so long gives up; ``float("inf")``:
+            never.
 
     Raises:
         TypeError, ValueError: naming the argument.
@@ -70,8 +71,8 @@ class Retry:
     ) -> float:
         """Seconds to wait after failure number ``attempt`` (from 1) in a row.
 
-        A uniform share of min(cap_s, base_s * 2^(attempt-1)), on top of what the service asked for by Retry-After
-        (at most 300 s). Rate limits begin at 1 s instead of base_s.
+        A uniform share of min(cap_s, base_s * 2^(attempt-1)), on top of what the service asked for
+        by Retry-After (at most 300 s). Rate limits begin at 1 s instead of base_s.
 
         Args:
             random: gives a number in [0, 1).
@@ -93,7 +94,8 @@ def _rate_limited(error: BaseException | None) -> bool:
 
 
 def final(error: BaseException, attempt: int = 1) -> bool:
-    """Whether trying again cannot help: not ours, not ``retryable``, or the bytes were damaged ``attempt`` times."""
+    """Whether trying again cannot help: not ours, not ``retryable``, or the bytes were damaged
+    ``attempt`` times."""
     if not isinstance(error, OssMediaError) or not error.retryable:
         return True
     damaged = isinstance(error, IntegrityError) or getattr(error, "code", "") == "InvalidDigest"

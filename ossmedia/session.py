@@ -1,7 +1,8 @@
-"""One bucket's conversation with OSS: the one place where renewal, clock correction and retry are decided.
+"""One bucket's conversation with OSS: the one place where renewal, clock correction and retry are
+decided.
 
-In flow single requests and the errors of others' requests, out flow answers and waiting times. It never looks into
-bodies, and never repeats what the service calls final.
+In flow single requests and the errors of others' requests, out flow answers and waiting times. It
+never looks into bodies, and never repeats what the service calls final.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class _Mine(_local):
     """What one thread did last, so that what happens in the others is not taken for its own."""
 
     used: Credentials | None = None  # set before its last request
-    skewed = False  # its last failure was a wrong clock
+    tries_since_skew = -1  # requests prepared since the last answer that said the clock is wrong
 
 
 class Session:
@@ -63,14 +64,16 @@ class Session:
         self._process = os.getpid()
 
     def check_process(self) -> None:
-        """Raises ValueError in a child of the process that made this: it would share the parent's sockets."""
+        """Raises ValueError in a child of the process that made this: it would share the parent's
+        sockets."""
         if os.getpid() != self._process:
             raise ValueError(
                 "the bucket belongs to the process that made it: make a new one after fork()"
             )
 
     def prepare(self) -> None:
-        """Sets the credentials of the moment on the store, if they changed. Call it before each request.
+        """Sets the credentials of the moment on the store, if they changed. Call it before each
+        request.
 
         Raises:
             CredentialsError: there are no valid ones. ValueError: after fork().
@@ -84,6 +87,8 @@ class Session:
                 raise
             mine = self.renewer.current()
         self._mine.used = mine
+        if self._mine.tries_since_skew >= 0:
+            self._mine.tries_since_skew += 1
         with self._lock:
             latest = self.renewer.latest or mine
             if latest != self._set:
@@ -91,7 +96,8 @@ class Session:
                 self._set = latest
 
     def _ask_time(self, suspect: Credentials) -> bool:
-        """Credentials look expired, but this machine's clock was never compared: one small request tells."""
+        """Credentials look expired, but this machine's clock was never compared: one small request
+        tells."""
         with self._lock:
             self.store.set_credentials(suspect)
             self._set = suspect
@@ -111,24 +117,21 @@ class Session:
         self.renewer.set_clock(ahead)
 
     def recover(self, error: BaseException, attempt: int) -> float | None:
-        """What to do after a failed request: seconds to wait before ``prepare`` and another try, or None: give up.
+        """What to do after a failed request: seconds to wait before ``prepare`` and another try, or
+        None: give up.
 
-        A refused token is renewed at once, but a renewal that brings the same one ends it. A wrong clock is corrected
-        by the service's, once in a row.
+        A refused token is renewed at once, but a renewal that brings the same one ends it. A wrong
+        clock is corrected by the service's, once in a row.
 
         Args:
             attempt: failures in a row, from 1.
         """
-        if attempt <= 1 or not isinstance(error, ClockSkew):
-            again, self._mine.skewed = False, False
-        else:
-            again = self._mine.skewed
         if isinstance(error, ClockSkew):
-            if again or error.server_time <= 0:
+            if self._mine.tries_since_skew == 1 or error.server_time <= 0:
                 return None
-            self._mine.skewed = True
+            self._mine.tries_since_skew = 0
             self._correct(error)
-            return 0.0
+            return self._soon(error, attempt)
         if final(error, attempt):
             return None
         if isinstance(error, CredentialsExpired):
@@ -149,6 +152,10 @@ class Session:
         if fresh == used:
             return None
         _log("info", "the token was refused (%s) and renewed", error.code)
+        return self._soon(error, attempt)
+
+    def _soon(self, error: OssMediaError, attempt: int) -> float:
+        """At once, but for a trouble that goes on."""
         return 0.0 if attempt <= 1 else self.retry.delay(attempt - 1, error, self.random)
 
     def call(
@@ -158,6 +165,7 @@ class Session:
         query: str = "",
         headers: str = "",
         body: bytes | bytearray | memoryview = b"",
+        *,
         out: memoryview | bytearray | None = None,
     ) -> Answer:
         """One request that may be repeated, up to ``retry.attempts`` times.
@@ -182,8 +190,8 @@ class Session:
 
 
 def _log(level: str, text: str, *values: object) -> None:
-    """To the logger "ossmedia", if the application uses logging at all: importing it would cost a camera more than
-    the core does."""
+    """To the logger "ossmedia", if the application uses logging at all: importing it would cost a
+    camera more than the core does."""
     logging = sys.modules.get("logging")
     if logging is None:
         return

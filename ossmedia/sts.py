@@ -1,8 +1,9 @@
 """Temporary credentials from STS, for the application server.
 
-In flow a role, a policy and a life, out flow ``Credentials`` with STS's own end of life. It never calls STS without a
-policy, and the keys, the signed request and the answer never reach a log or an exception: the SDK's log is silent
-during the calls made here, because it writes signed URLs and whole answers.
+In flow a role, a policy and a life, out flow ``Credentials`` with STS's own end of life. It never
+calls STS without a policy, and the keys, the signed request and the answer never reach a log or an
+exception: the SDK's log is silent during the calls made here, because it writes signed URLs and
+whole answers.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 import threading
 
 from ossmedia import policy as policies
-from ossmedia.address import Address
+from ossmedia.address import Address, check_bucket
 from ossmedia.clock import SYSTEM, chance, from_iso_date
 from ossmedia.errors import (
     AccessDenied,
@@ -53,7 +54,7 @@ class _Quiet(logging.Filter):
         super().__init__()
         self.inside = threading.local()
 
-    def filter(self, record: logging.LogRecord) -> bool:
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002
         return not getattr(self.inside, "call", False)
 
 
@@ -84,7 +85,8 @@ def assume_role(
         session_name: 2-64 of letters, digits and ".@_-"; stands in the audit log.
         policy: text of a session policy, at most 2,048 characters; never empty.
         ttl_s: life in seconds, 900 to ``max_ttl_s``.
-        credentials: the application server's own key (of a RAM user or a role, not of the account's root).
+        credentials: the application server's own key (of a RAM user or a role, not of the account's
+            root).
         endpoint: "https://sts.cn-shanghai.aliyuncs.com", or "http://127.0.0.1:8080".
         max_ttl_s: the role's own maximum, 3,600-43,200.
         ca_file: PEM file of the authorities to trust; "": the SDK's own.
@@ -202,8 +204,8 @@ def _request(endpoint: str, fields: dict[str, str], credentials: Credentials) ->
 def _call(
     client: Any, endpoint: str, fields: dict[str, str], credentials: Credentials
 ) -> Credentials | OssMediaError:
-    """One call. Errors are returned, not raised, so that the SDK's exception, whose text may hold the signed request,
-    does not travel along as context."""
+    """One call. Errors are returned, not raised, so that the SDK's exception, whose text may hold
+    the signed request, does not travel along as context."""
     from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 
     _quiet.inside.call = True
@@ -266,7 +268,8 @@ class TokenIssuer:
         secure_transport: the tokens work over https only. False for a local cloud that speaks http.
         source_ip: networks from which the tokens may be used; none: any.
         max_ttl_s: the role's own maximum, 3,600-43,200.
-        options: of ``assume_role``: endpoint, region, ca_file, connect_timeout_s, io_timeout_s, retry, clock.
+        options: of ``assume_role``: endpoint, region, ca_file, connect_timeout_s, io_timeout_s,
+            retry, clock.
 
     Raises:
         TypeError, ValueError: naming the field and its limit.
@@ -285,7 +288,7 @@ class TokenIssuer:
     ) -> None:
         self._account = _check_role(role_arn)
         self._role_arn = role_arn
-        self._bucket = policies.check_bucket(bucket)
+        self._bucket = check_bucket(bucket)
         self._credentials = credentials
         self._secure_transport = secure_transport
         self._source_ip = source_ip
@@ -298,13 +301,16 @@ class TokenIssuer:
         """A token for one path and nothing else.
 
         Args:
-            path: "cams/cam-1/*" for everything below, "cams/cam-1/a.mp4" for one object; never the whole bucket.
-            mode: letters of "rwaml" or names: r, w, a, multipart, list. "w" and "a" need the same right.
+            path: "cams/cam-1/*" for everything below, "cams/cam-1/a.mp4" for one object; never the
+                whole bucket.
+            mode: letters of "rwaml" or names: r, w, a, multipart, list. "w" and "a" need the same
+                right.
             ttl_s: life in seconds, 900 to the role's maximum.
             device: its id becomes the role session name.
 
         Raises:
-            TypeError, ValueError: naming the field and its limit; STS was not called. OssMediaError: from STS.
+            TypeError, ValueError: naming the field and its limit; STS was not called.
+                OssMediaError: from STS.
         """
         policy = policies.build(
             policies.path_grant(path, mode, self._bucket),

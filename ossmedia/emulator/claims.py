@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .canonical import MAX_SKEW_SECONDS, SignedRequest, iso_millis, show
+from .canonical import MAX_SKEW_SECONDS, SignedRequest, encode_text, iso_millis, show
 from .errors import OssError
 from .identities import Caller, CredentialsRefused, Identities, RefusalReason
 
@@ -81,8 +81,13 @@ class Claim(NamedTuple):
 
 def invalid_argument(message: str, ec: str = "", *, name: str = "", value: str = "") -> OssError:
     """400 InvalidArgument, naming the argument where there is one."""
-    extra = {"ArgumentName": name, "ArgumentValue": value} if name else None
+    extra = {"ArgumentName": name, "ArgumentValue": _plain(value)} if name else None
     return OssError(400, "InvalidArgument", message, ec=ec, extra=extra)
+
+
+def _plain(text: str) -> str:
+    """Text for an error body; what was no UTF-8 on the wire becomes the replacement character."""
+    return show(encode_text(text))
 
 
 def access_denied(message: str, ec: str = "") -> OssError:
@@ -158,7 +163,7 @@ def resolve_caller(
         return identities.resolve(access_key_id, token, now=now)
     except CredentialsRefused as refused:
         code, message, ec = _REFUSALS[refused.reason]
-        extra = {"OSSAccessKeyId": access_key_id} if code == "InvalidAccessKeyId" else None
+        extra = {"OSSAccessKeyId": _plain(access_key_id)} if code == "InvalidAccessKeyId" else None
         raise OssError(403, code, message, ec=ec, extra=extra) from None
 
 
@@ -179,8 +184,8 @@ def signature_mismatch(
     client's author.
     """
     extra = {
-        "OSSAccessKeyId": access_key_id,
-        "SignatureProvided": provided,
+        "OSSAccessKeyId": _plain(access_key_id),
+        "SignatureProvided": _plain(provided),
         "StringToSign": show(text),
         "StringToSignBytes": "".join(f"{byte:02X} " for byte in text),
     }

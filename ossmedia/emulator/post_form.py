@@ -275,7 +275,7 @@ def _check_condition(
     else:
         met = value not in right
     if not met:
-        shown = json.dumps([operation, left, right], ensure_ascii=False)
+        shown = json.dumps([operation, left, right])
         raise access_denied(f"Invalid according to Policy: Policy Condition failed: {shown}")
 
 

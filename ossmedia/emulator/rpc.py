@@ -159,17 +159,16 @@ def _rpc1_call(method: str, pairs: list[tuple[str, str]]) -> Call:
     for name, value in (("SignatureMethod", "HMAC-SHA1"), ("SignatureVersion", "1.0")):
         if parameters.get(name, value) != value:
             raise RpcError(400, f"InvalidParameter.{name}", f"{name} must be {value}.")
-    claimed = [_required(parameters, name) for name in ("AccessKeyId", "Timestamp", "Signature")]
     return Call(
         style="RPC1",
         action=_required(parameters, "Action"),
         version=_required(parameters, "Version"),
         parameters=parameters,
-        access_key_id=claimed[0],
+        access_key_id=parameters.get("AccessKeyId", ""),
         token=parameters.get("SecurityToken"),
-        nonce=_required(parameters, "SignatureNonce"),
-        timestamp=claimed[1],
-        signature=claimed[2],
+        nonce=parameters.get("SignatureNonce", ""),
+        timestamp=parameters.get("Timestamp", ""),
+        signature=parameters.get("Signature", ""),
         string_to_sign=rpc1_string_to_sign(method, pairs),
     )
 
@@ -187,7 +186,7 @@ def missing(name: str) -> RpcError:
 
 
 def rpc1_string_to_sign(method: str, pairs: Iterable[tuple[str, str]]) -> bytes:
-    """``METHOD&%2F&`` and the sorted, encoded parameters, encoded once more; all but ``Signature``."""
+    """``METHOD&%2F&`` and the sorted parameters but ``Signature``, encoded twice."""
     encoded = b"&".join(
         name + b"=" + value for name, value in _encoded(pairs) if name != b"Signature"
     )
@@ -226,11 +225,11 @@ def _acs3_call(
         action=fields["x-acs-action"],
         version=_required(fields, "x-acs-version", shown="Version"),
         parameters=_first_of_each(query + form),
-        access_key_id=_required(parts, "Credential", shown="AccessKeyId"),
+        access_key_id=parts.get("Credential", ""),
         token=fields.get("x-acs-security-token"),
-        nonce=_required(fields, "x-acs-signature-nonce", shown="SignatureNonce"),
-        timestamp=_required(fields, "x-acs-date", shown="Timestamp"),
-        signature=_required(parts, "Signature"),
+        nonce=fields.get("x-acs-signature-nonce", ""),
+        timestamp=fields.get("x-acs-date", ""),
+        signature=parts.get("Signature", ""),
         string_to_sign=acs3_string_to_sign(method, query, fields, signed, body),
     )
 
@@ -250,7 +249,7 @@ def acs3_string_to_sign(
     signed: list[str],
     body: bytes,
 ) -> bytes:
-    """The digest of the canonical request; the body's digest is the server's own, not the header's."""
+    """The canonical request's digest; the body's is the server's own, not the header's."""
     lines = [
         method.encode(),
         b"/",
@@ -271,19 +270,15 @@ def sign(call: Call, secret: str) -> str:
     return hmac.digest(secret.encode(), call.string_to_sign, hashlib.sha256).hex()
 
 
-def authenticate(call: Call, identities: Identities, *, now: float, nonces: Nonces) -> Caller:
-    """Find the caller of a call and verify timestamp, credentials, signature and nonce, in this
-    order.
-
-    Args:
-        call: from :func:`parse_call`.
-        identities: keys and sessions.
-        now: unix seconds.
-        nonces: the nonces seen so far; the call's is added when everything else holds.
-
-    Raises:
-        RpcError: 400 or 404 with the documented code.
-    """
+def _check_claims(call: Call, now: float) -> None:
+    for name, value in (
+        ("AccessKeyId", call.access_key_id),
+        ("Timestamp", call.timestamp),
+        ("SignatureNonce", call.nonce),
+        ("Signature", call.signature),
+    ):
+        if not value:
+            raise missing(name)
     instant = parse_iso_time(call.timestamp) if _TIMESTAMP.fullmatch(call.timestamp) else None
     if instant is None:
         raise RpcError(
@@ -295,6 +290,21 @@ def authenticate(call: Call, identities: Identities, *, now: float, nonces: Nonc
         raise RpcError(
             400, "InvalidTimeStamp.Expired", "Specified time stamp is more than 15 minutes off."
         )
+
+
+def authenticate(call: Call, identities: Identities, *, now: float, nonces: Nonces) -> Caller:
+    """Find the caller of a call; checks timestamp, credentials, signature, nonce in this order.
+
+    Args:
+        call: from :func:`parse_call`.
+        identities: keys and sessions.
+        now: unix seconds.
+        nonces: the nonces seen so far; the call's is added when everything else holds.
+
+    Raises:
+        RpcError: 400 or 404 with the documented code.
+    """
+    _check_claims(call, now)
     try:
         caller = identities.resolve(call.access_key_id, call.token, now=now)
     except CredentialsRefused as refused:

@@ -19,7 +19,7 @@ from . import rpc
 from .canonical import iso_seconds
 from .errors import RpcError
 from .identities import MIN_SESSION_SECONDS, Caller, Identities, Role, is_role_arn
-from .policies import Evaluation, request_context
+from .policies import Context, Evaluation, request_context
 from .policy_grammar import parse_policy
 
 VERSION = "2015-04-01"
@@ -30,7 +30,7 @@ _SESSION_NAME = re.compile(r"[A-Za-z0-9.@_-]{2,64}")
 _EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 
 Answer = dict[str, Any]
-Operation = Callable[[rpc.Call, Caller, Identities, float], Answer]
+Operation = Callable[[rpc.Call, Caller, Identities, float, Context], Answer]
 
 
 def handle_rpc(
@@ -42,6 +42,8 @@ def handle_rpc(
     identities: Identities,
     now: float,
     nonces: rpc.Nonces,
+    source_ip: str = "127.0.0.1",
+    secure: bool = False,
 ) -> tuple[int, str, bytes]:
     """Answer one request to the service root.
 
@@ -53,6 +55,8 @@ def handle_rpc(
         identities: keys, roles and sessions; AssumeRole adds a session.
         now: unix seconds.
         nonces: signature nonces seen so far.
+        source_ip: the client's address, for conditions in the caller's policies.
+        secure: the request came over TLS.
 
     Returns:
         HTTP status, content type and body; refusals are answers, too.
@@ -64,7 +68,8 @@ def handle_rpc(
         call = rpc.parse_call(method, raw_query, fields, body)
         operation = _operation(call)
         caller = rpc.authenticate(call, identities, now=now, nonces=nonces)
-        content = {"RequestId": request_id, **operation(call, caller, identities, now)}
+        context = request_context(now=now, source_ip=source_ip, secure=secure)
+        content = {"RequestId": request_id, **operation(call, caller, identities, now, context)}
     except RpcError as error:
         content = {
             "RequestId": request_id,
@@ -88,14 +93,16 @@ def _operation(call: rpc.Call) -> Operation:
     return operation
 
 
-def _assume_role(call: rpc.Call, caller: Caller, identities: Identities, now: float) -> Answer:
+def _assume_role(
+    call: rpc.Call, caller: Caller, identities: Identities, now: float, context: Context
+) -> Answer:
     role_arn = _parameter(call, "RoleArn", is_role_arn)
     session_name = _parameter(call, "RoleSessionName", _SESSION_NAME.fullmatch)
     duration = _duration(call)
     session_policy = _session_policy(call)
     if "ExternalId" in call.parameters:
         _parameter(call, "ExternalId", _EXTERNAL_ID.fullmatch)
-    role = _role_for(caller, role_arn, identities, now)
+    role = _role_for(caller, role_arn, identities, context)
     if not MIN_SESSION_SECONDS <= duration <= role.max_session_duration:
         raise _bad_duration(role.max_session_duration)
     session = identities.issue_session(
@@ -152,20 +159,20 @@ def _session_policy(call: rpc.Call) -> dict[str, Any] | None:
     try:
         return parse_policy(text)
     except ValueError as error:
+        reason = str(error).encode("ascii", "backslashreplace").decode()
         raise RpcError(
             400,
             "InvalidParameter.PolicyGrammar",
-            f"The parameter Policy has not passed grammar check: {error}.",
+            f"The parameter Policy has not passed grammar check: {reason}.",
         ) from None
 
 
-def _role_for(caller: Caller, role_arn: str, identities: Identities, now: float) -> Role:
+def _role_for(caller: Caller, role_arn: str, identities: Identities, context: Context) -> Role:
     if caller.kind == "root":
         raise RpcError(403, "NoPermission", "Roles may not be assumed by root accounts.")
     role = identities.find_role(role_arn)
     if role is None:
         raise RpcError(404, "EntityNotExist.Role", f"The role does not exist: {role_arn}.")
-    context = request_context(now=now, source_ip="", secure=False)
     verdict = Evaluation().authorize(caller, [("sts:AssumeRole", role_arn)], context=context)
     if verdict != "allow":
         raise RpcError(
@@ -176,8 +183,10 @@ def _role_for(caller: Caller, role_arn: str, identities: Identities, now: float)
     return role
 
 
-def _caller_identity(call: rpc.Call, caller: Caller, identities: Identities, now: float) -> Answer:
-    del call, now
+def _caller_identity(
+    call: rpc.Call, caller: Caller, identities: Identities, now: float, context: Context
+) -> Answer:
+    del call, now, context
     account = identities.account_id
     if caller.session is not None:
         role_id = _numeric_id(caller.session.role_arn)

@@ -1,0 +1,21 @@
+/* crc64_kernels.h - what the kernels of crc64.c share. Registers here are raw: neither first nor last inversion. */
+#ifndef OM_CRC64_KERNELS_H
+#define OM_CRC64_KERNELS_H
+
+#include "crc64.h"
+
+#if defined(__x86_64__)
+#define OM__CRC64_PCLMUL 1
+#elif defined(__aarch64__) && defined(__AARCH64EL__) && \
+    (!defined(__clang__) || __clang_major__ >= 16 || defined(__ARM_FEATURE_AES))
+#define OM__CRC64_PMULL 1
+#endif
+
+/* Slicing-by-16 on the raw register; the folding kernels end with it. */
+uint64_t om__crc64_slice(uint64_t raw, const uint8_t *at, size_t len);
+
+om__crc64_fn om__crc64_pclmul, om__crc64_pmull;
+int om__crc64_pclmul_usable(void);
+int om__crc64_pmull_usable(void);
+
+#endif

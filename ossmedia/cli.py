@@ -1,0 +1,176 @@
+"""The command line: words in, an exit code out.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 credentials missing or refused, 4 not found. Secrets
+never come from the command line, where every user of the machine can read them, but from the
+environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+DONE, FAILED, USAGE, CREDENTIALS, MISSING = 0, 1, 2, 3, 4
+_URL = "oss://bucket/key"
+
+
+def _common() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print JSON, one object a line")
+    common.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    common.add_argument("-v", "--verbose", action="count", default=0, help="log; -vv: more")
+    common.add_argument("--region", default="", help="else OSSMEDIA_REGION, else by the endpoint")
+    common.add_argument("--ca-file", default="", help="PEM file of the authorities to trust")
+    return common
+
+
+def _endpoint() -> argparse.ArgumentParser:
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument("--endpoint", default="", help="else OSSMEDIA_ENDPOINT, else by the region")
+    where.add_argument("--path-style", action="store_true", help="the bucket stands in the path")
+    return where
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ossmedia",
+        description="Video into Alibaba Cloud OSS. Credentials come from OSS_ACCESS_KEY_ID, "
+        "OSS_ACCESS_KEY_SECRET and OSS_SESSION_TOKEN, or ALIBABA_CLOUD_ACCESS_KEY_ID, "
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET and ALIBABA_CLOUD_SECURITY_TOKEN.",
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    both = [_common(), _endpoint()]
+    put = commands.add_parser("put", parents=both, help="store a file, or standard input")
+    put.add_argument("file", help="a file, or - for standard input")
+    put.add_argument("url", help=f"{_URL}; a key that ends with / gets the file's name")
+    put.add_argument(
+        "--append", action="store_true", help="append; the object can be read while it grows"
+    )
+    put.add_argument("--no-overwrite", action="store_true", help="fail if the object exists")
+    put.add_argument("--content-type", default="", help="else by the key's ending")
+    for name, text in (
+        ("cat", "print an object"),
+        ("stat", "show what OSS says of an object"),
+        ("rm", "delete an object"),
+    ):
+        commands.add_parser(name, parents=both, help=text).add_argument("url", help=_URL)
+    ls = commands.add_parser("ls", parents=both, help="list objects")
+    ls.add_argument("url", help="oss://bucket/prefix")
+    ls.add_argument("-d", "--directory", action="store_true", help="one level, up to the next /")
+    sign = commands.add_parser(
+        "sign", parents=both, help="make a URL that works without credentials"
+    )
+    sign.add_argument("url", help=_URL)
+    sign.add_argument("--method", default="GET", choices=("GET", "HEAD", "PUT", "POST", "DELETE"))
+    sign.add_argument("--expires", type=int, default=3600, metavar="SECONDS", help="1-604800")
+    _token(
+        commands.add_parser("token", parents=[_common()], help="get temporary credentials from STS")
+    )
+    commands.add_parser("emulator", add_help=False, help="run a local OSS and STS")
+    commands.add_parser("demo", add_help=False, help="see a camera's bytes reach a local OSS")
+    return parser
+
+
+def _token(token: argparse.ArgumentParser) -> None:
+    token.add_argument("--device", required=True, help="its id; names the session")
+    token.add_argument("--mode", default="w", help="letters: r w a m(ultipart) l(ist)")
+    token.add_argument("--bucket", required=True)
+    token.add_argument("--role-arn", required=True)
+    token.add_argument(
+        "--ttl", type=int, default=900, metavar="SECONDS", help="900 to the role's maximum"
+    )
+    token.add_argument("--path", default="", help="prefix/* or one key; else cams/DEVICE/*")
+    token.add_argument("--sts-endpoint", default="", help="else OSSMEDIA_STS_ENDPOINT")
+    token.add_argument(
+        "--allow-http", action="store_true", help="the token works without https, too"
+    )
+
+
+def _verbosity(level: int) -> None:
+    import logging
+
+    logging.basicConfig(
+        stream=sys.stderr, format="%(levelname)s %(message)s", level=logging.WARNING
+    )
+    logging.getLogger("ossmedia").setLevel(logging.DEBUG if level > 1 else logging.INFO)
+
+
+def _exit_code(error: BaseException) -> int:
+    from ossmedia.errors import AccessDenied, CredentialsError, OssMediaError, StreamBroken
+
+    if isinstance(error, StreamBroken) and isinstance(error.__cause__, OssMediaError):
+        error = error.__cause__
+    if isinstance(error, AccessDenied | CredentialsError):
+        return CREDENTIALS
+    if isinstance(error, FileNotFoundError):
+        return MISSING
+    if isinstance(error, ValueError | TypeError):
+        return USAGE
+    return FAILED
+
+
+def _text(error: BaseException) -> str:
+    causes = [str(error) or type(error).__name__]
+    while error.__cause__ is not None:
+        error = error.__cause__
+        causes.append(str(error) or type(error).__name__)
+    return ": ".join(causes)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from ossmedia import commands
+    from ossmedia.terminal import error_line
+
+    if args.verbose:
+        _verbosity(args.verbose)
+    try:
+        code: int = getattr(commands, args.command)(args)
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        from ossmedia.errors import OssMediaError
+
+        if not isinstance(error, OssMediaError):  # whoever read our output has gone
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
+        print(error_line(_text(error)), file=sys.stderr)
+        return _exit_code(error)
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        print(error_line(_text(error)), file=sys.stderr)
+        return _exit_code(error)
+    except KeyboardInterrupt:
+        print(error_line("interrupted; nothing more is stored"), file=sys.stderr)
+        return FAILED
+    return code
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code. Raises SystemExit(2) for wrong usage, as argparse
+    does."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["emulator"]:
+        from ossmedia.emulator.__main__ import main as emulator
+
+        return int(emulator(words[1:]) or 0)
+    if words[:1] == ["demo"]:
+        from ossmedia.demo import main as demo
+
+        return int(demo(words[1:]) or 0)
+    parser = _parser()
+    args = parser.parse_args(words)
+    if args.version:
+        from ossmedia import __version__
+
+        print(__version__)
+        return DONE
+    if args.command is None:
+        parser.print_usage(sys.stderr)
+        return USAGE
+    return _run(args)
