@@ -1,4 +1,5 @@
-"""Writes the C source of ossmedia._core: the marked part of ossmedia.h is the cdef, so no second copy exists to drift.
+"""Writes the C source of ossmedia._core: the marked part of ossmedia.h is the cdef, so no second
+copy exists to drift.
 
 Usage: cdef.py ossmedia.h out.c
 """

@@ -8,6 +8,18 @@ typedef void om__hash_blocks_fn(uint32_t *state, const uint8_t *data, size_t blo
 
 om__hash_blocks_fn om__md5_blocks, om__sha1_blocks;
 
+#if defined(__x86_64__)
+#define OM__SHA256_X86 1
+#elif defined(__aarch64__) && defined(__AARCH64EL__) && \
+    (!defined(__clang__) || __clang_major__ >= 16 || defined(__ARM_FEATURE_SHA2))
+#define OM__SHA256_ARM 1
+#endif
+
+extern const uint32_t om__sha256_constants[64];
+om__hash_blocks_fn om__sha256_bmi2, om__sha256_sha_ni, om__sha256_armv8;
+/* What this CPU has: bit 0, BMI2 and AVX; bit 1, instructions for SHA-256. */
+unsigned om__sha256_cpu(void);
+
 static inline uint32_t om__rotate_left(uint32_t x, int by)
 {
     return x << by | x >> (32 - by);

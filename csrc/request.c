@@ -131,16 +131,6 @@ static int same(om__span a, om__span b)
     return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
 }
 
-static int same_nocase(om__span a, om__span b)
-{
-    size_t i;
-
-    for (i = 0; a.len == b.len && i < a.len; i++)
-        if (om__lower(a.at[i]) != om__lower(b.at[i]))
-            return 0;
-    return a.len == b.len;
-}
-
 static int add_query_field(om__request *request, om__span piece, om_error *err)
 {
     om__field field = {{NULL, 0}, {NULL, 0}};
@@ -225,7 +215,7 @@ static int add_header_line(om__request *request, om__span line, size_t number, o
             return om__fail(err, OM_E_ARG, "headers: the value of %.*s has a control character (byte %zu)", shown,
                             name.at, i);
     for (i = 0; i < request->header_count; i++)
-        if (same_nocase(request->header[i].name, name))
+        if (request->header[i].name.len == name.len && om__same_nocase(request->header[i].name.at, name.at, name.len))
             return om__fail(err, OM_E_ARG, "headers: %.*s is given twice", shown, name.at);
     return om__request_add_header(request, name, value, err);
 }

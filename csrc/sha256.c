@@ -1,8 +1,8 @@
-/* sha256.c - the block functions of SHA-256, chosen by what the CPU has. Flows in: whole blocks of 64 bytes; flows out:
+/* sha256.c - SHA-256's portable block function and the choice of the fastest. Flows in: whole blocks of 64 bytes; flows out:
  * the new state. Source: FIPS 180-4. */
 #include "hash_blocks.h"
 
-static const uint32_t k256[64] = {
+const uint32_t om__sha256_constants[64] = {
     0x428A2F98u, 0x71374491u, 0xB5C0FBCFu, 0xE9B5DBA5u, 0x3956C25Bu, 0x59F111F1u, 0x923F82A4u, 0xAB1C5ED5u,
     0xD807AA98u, 0x12835B01u, 0x243185BEu, 0x550C7DC3u, 0x72BE5D74u, 0x80DEB1FEu, 0x9BDC06A7u, 0xC19BF174u,
     0xE49B69C1u, 0xEFBE4786u, 0x0FC19DC6u, 0x240CA1CCu, 0x2DE92C6Fu, 0x4A7484AAu, 0x5CB0A9DCu, 0x76F988DAu,
@@ -13,14 +13,17 @@ static const uint32_t k256[64] = {
     0x748F82EEu, 0x78A5636Fu, 0x84C87814u, 0x8CC70208u, 0x90BEFFFAu, 0xA4506CEBu, 0xBEF9A3F7u, 0xC67178F2u,
 };
 
-#define SUM0(x) (om__rotate_right(x, 2) ^ om__rotate_right(x, 13) ^ om__rotate_right(x, 22))
-#define SUM1(x) (om__rotate_right(x, 6) ^ om__rotate_right(x, 11) ^ om__rotate_right(x, 25))
-#define MIX0(x) (om__rotate_right(x, 7) ^ om__rotate_right(x, 18) ^ (x) >> 3)
-#define MIX1(x) (om__rotate_right(x, 17) ^ om__rotate_right(x, 19) ^ (x) >> 10)
-#define STEP(a, b, c, d, e, f, g, h, i)                                     \
-    h += SUM1(e) + ((g) ^ ((e) & ((f) ^ (g)))) + k256[i] + w[(i) & 15];     \
-    d += h;                                                                 \
-    h += SUM0(a) + (((a) & (b)) | ((c) & ((a) | (b))));
+/* Rotations inside rotations: one temporary less each. */
+#define SUM0(x) om__rotate_right(om__rotate_right(om__rotate_right(x, 9) ^ (x), 11) ^ (x), 2)
+#define SUM1(x) om__rotate_right(om__rotate_right(om__rotate_right(x, 14) ^ (x), 5) ^ (x), 6)
+#define MIX0(x) (om__rotate_right(om__rotate_right(x, 11) ^ (x), 7) ^ (x) >> 3)
+#define MIX1(x) (om__rotate_right(om__rotate_right(x, 2) ^ (x), 17) ^ (x) >> 10)
+#define STEP(a, b, c, d, e, f, g, h, i)                                                 \
+    h += SUM1(e) + ((g) ^ ((e) & ((f) ^ (g)))) + om__sha256_constants[i] + w[(i) & 15]; \
+    d += h;                                                                             \
+    ab = a ^ b;                                                                         \
+    h += SUM0(a) + (b ^ (ab & bc));                                                     \
+    bc = ab;
 #define EIGHT(i)                                \
     STEP(a, b, c, d, e, f, g, h, i)             \
     STEP(h, a, b, c, d, e, f, g, i + 1)         \
@@ -30,21 +33,27 @@ static const uint32_t k256[64] = {
     STEP(d, e, f, g, h, a, b, c, i + 5)         \
     STEP(c, d, e, f, g, h, a, b, i + 6)         \
     STEP(b, c, d, e, f, g, h, a, i + 7)
+#define MIX(j) w[j] += MIX0(w[((j) + 1) & 15]) + w[((j) + 9) & 15] + MIX1(w[((j) + 14) & 15]);
+#define MIX_SIXTEEN                                                                         \
+    MIX(0) MIX(1) MIX(2) MIX(3) MIX(4) MIX(5) MIX(6) MIX(7) MIX(8) MIX(9) MIX(10) MIX(11)    \
+    MIX(12) MIX(13) MIX(14) MIX(15)
 
 static void portable(uint32_t *state, const uint8_t *data, size_t blocks)
 {
-    uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+    uint32_t a = state[0], b = state[1], c = state[2], d = state[3], ab, bc;
     uint32_t e = state[4], f = state[5], g = state[6], h = state[7], w[16];
-    int i, j;
+    int i;
 
     for (; blocks; blocks--, data += OM__HASH_BLOCK) {
+        bc = b ^ c;
         for (i = 0; i < 16; i++)
             w[i] = om__big_endian(data + 4 * i);
-        for (i = 0; i < 64; i += 16) {
+        EIGHT(0)
+        EIGHT(8)
+        for (i = 16; i < 64; i += 16) {
+            MIX_SIXTEEN
             EIGHT(i)
             EIGHT(i + 8)
-            for (j = 0; j < 16 && i < 48; j++)
-                w[j] += MIX0(w[(j + 1) & 15]) + w[(j + 9) & 15] + MIX1(w[(j + 14) & 15]);
         }
         a = state[0] += a;
         b = state[1] += b;
@@ -57,9 +66,28 @@ static void portable(uint32_t *state, const uint8_t *data, size_t blocks)
     }
 }
 
+/* By what the CPU has: bit 0, general instructions; bit 1, instructions for SHA-256. */
+static const om__sha256_kernel kernels[4][4] = {
+#if defined(OM__SHA256_X86)
+    {{"portable", portable}},
+    {{"bmi2", om__sha256_bmi2}, {"portable", portable}},
+    {{"sha-ni", om__sha256_sha_ni}, {"portable", portable}},
+    {{"sha-ni", om__sha256_sha_ni}, {"bmi2", om__sha256_bmi2}, {"portable", portable}},
+#elif defined(OM__SHA256_ARM)
+    {{"portable", portable}},
+    {{"portable", portable}},
+    {{"armv8", om__sha256_armv8}, {"portable", portable}},
+    {{"armv8", om__sha256_armv8}, {"portable", portable}},
+#else
+    {{"portable", portable}},
+#endif
+};
+
 const om__sha256_kernel *om__sha256_kernels(void)
 {
-    static const om__sha256_kernel all[] = {{"portable", portable}, {NULL, NULL}};
-
-    return all;
+#if defined(OM__SHA256_X86) || defined(OM__SHA256_ARM)
+    return kernels[om__sha256_cpu()];
+#else
+    return kernels[0];
+#endif
 }

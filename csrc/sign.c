@@ -19,10 +19,8 @@ static void add_sha1(void *hash, const char *data, size_t len)
 }
 
 /* Writes the signature as 64 hex digits. */
-static void sign_v4(const om__signer *signer, const om__request *request, const om__signed *parts,
-                    om__span credential, om__text *out)
+static void sign_v4(const om__signer *signer, const om__request *request, const om__signed *parts, om__text *out)
 {
-    size_t id = strlen(signer->key_id) + 1;
     char hex[2 * OM__SHA256_SIZE + 1];
     uint8_t digest[OM__SHA256_SIZE];
     om__sha256 hash;
@@ -34,12 +32,7 @@ static void sign_v4(const om__signer *signer, const om__request *request, const 
     om__sha256_end(&hash, digest);
     om__text_init(&text, hex, sizeof hex);
     om__text_add_hex(&text, digest, sizeof digest);
-    hash = signer->v4_key.inner;
-    om__sha256_add(&hash, "OSS4-HMAC-SHA256\n", 17);
-    om__sha256_add(&hash, signer->iso_date, 16);
-    om__sha256_add(&hash, "\n", 1);
-    om__sha256_add(&hash, credential.at + id, credential.len - id);
-    om__sha256_add(&hash, "\n", 1);
+    hash = signer->v4_begun;
     om__sha256_add(&hash, hex, text.len);
     om__hmac_sha256_end(&signer->v4_key, &hash, digest);
     om__text_add_hex(out, digest, sizeof digest);
@@ -74,7 +67,7 @@ static int sign_headers_v4(om__signer *signer, om__request *request, om__text *m
     char credential_memory[OM__CREDENTIAL_MAX];
     om__signed parts;
     om__text credential;
-    om__span value, credential_span;
+    om__span value;
     int code = OM_OK;
 
     if (!om__signed_find(request, "x-oss-content-sha256"))
@@ -91,15 +84,13 @@ static int sign_headers_v4(om__signer *signer, om__request *request, om__text *m
     if (code < 0)
         return code;
     om__signed_query_v4(&parts, request, NULL, 0);
-    credential_span.at = credential.at;
-    credential_span.len = credential.len;
     value.at = memory->at + memory->len;
     om__text_add_z(memory, "OSS4-HMAC-SHA256 Credential=");
     om__text_add(memory, credential.at, credential.len);
     om__text_add_z(memory, parts.additional.len ? ",AdditionalHeaders=" : "");
     om__text_add(memory, parts.additional.at, parts.additional.len);
     om__text_add_z(memory, ",Signature=");
-    sign_v4(signer, request, &parts, credential_span, memory);
+    sign_v4(signer, request, &parts, memory);
     value.len = (size_t)(memory->at + memory->len - value.at);
     return om__request_add_header(request, om__span_z("Authorization"), value, err);
 }
@@ -203,7 +194,7 @@ static int sign_url_v4(om__signer *signer, const om__request *request, const cha
     om__signed_query_v4(&parts, request, added, count);
     write_url(request, scheme, added, count, out);
     om__text_add_z(out, "&x-oss-signature=");
-    sign_v4(signer, request, &parts, span, out);
+    sign_v4(signer, request, &parts, out);
     return OM_OK;
 }
 

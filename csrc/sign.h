@@ -17,7 +17,8 @@ typedef struct om__signer {
     om__hmac_sha1_key v1_key;
     om__hmac_sha256_key v4_key;  /* of v4_day */
     char v4_day[9];              /* "20231216"; "" when not yet derived */
-    char date[32], iso_date[17]; /* formatted for date_second */
+    om__sha256 v4_begun;         /* the MAC behind "...aliyun_v4_request\n", of iso_date and v4_key */
+    char date[32], iso_date[17]; /* formatted for date_second; "" when not yet */
     int64_t date_second;
 } om__signer;
 

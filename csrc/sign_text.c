@@ -123,9 +123,7 @@ const om__field *om__signed_find(const om__request *request, const char *name)
 
 static int is_oss(om__span name)
 {
-    om__span head = {name.at, 6};
-
-    return name.len >= 6 && om__span_is_nocase(head, "x-oss-");
+    return name.len >= 6 && om__same_nocase(name.at, "x-oss-", 6);
 }
 
 static int is_default(om__span name)
@@ -139,7 +137,7 @@ static int is_wanted(om__span name, const char *wanted)
     while (*wanted) {
         om__span one = {wanted, strcspn(wanted, ";")};
 
-        if (name.len && one.len == name.len && order_nocase(one, name) == 0)
+        if (name.len && one.len == name.len && om__same_nocase(one.at, name.at, name.len))
             return 1;
         wanted += one.len + (wanted[one.len] == ';');
     }
@@ -223,9 +221,8 @@ void om__signed_query_v4(om__signed *s, const om__request *request, const om__pa
 static int is_sub_resource(om__span name)
 {
     size_t low = 0, high = sizeof sub_resources / sizeof *sub_resources;
-    om__span head = {name.at, 6};
 
-    if (name.len >= 6 && om__span_is(head, "x-oss-"))
+    if (name.len >= 6 && memcmp(name.at, "x-oss-", 6) == 0)
         return 1;
     while (low < high) {
         size_t middle = (low + high) / 2;

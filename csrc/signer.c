@@ -46,7 +46,9 @@ void om__signer_wipe(om__signer *signer)
     drop(&signer->token);
     om__wipe(&signer->v1_key, sizeof signer->v1_key);
     om__wipe(&signer->v4_key, sizeof signer->v4_key);
+    om__wipe(&signer->v4_begun, sizeof signer->v4_begun);
     signer->v4_day[0] = 0;
+    signer->date[0] = 0;
 }
 
 int om__signer_set(om__signer *signer, const om_credentials *credentials, om_error *err)
@@ -77,15 +79,6 @@ int om__signer_set(om__signer *signer, const om_credentials *credentials, om_err
     signer->token = new_token;
     om__hmac_sha1_key_init(&signer->v1_key, new_secret, secret.len);
     return OM_OK;
-}
-
-static void format_dates(om__signer *signer, int64_t now)
-{
-    if (signer->date[0] && signer->date_second == now)
-        return;
-    om__http_date_format(now, signer->date);
-    om__iso_date_format(now, signer->iso_date);
-    signer->date_second = now;
 }
 
 static const char *product_of(const om__signer *signer)
@@ -120,18 +113,34 @@ static void derive_day_key(om__signer *signer)
     om__wipe(key, sizeof key);
 }
 
+/* All of the string to sign but the request's digest: the same for a whole second. */
+static void begin_v4(om__signer *signer)
+{
+    const char *texts[] = {"OSS4-HMAC-SHA256\n", signer->iso_date, "\n", signer->v4_day, "/", signer->region, "/",
+                           product_of(signer), "/aliyun_v4_request\n"};
+    size_t i;
+
+    derive_day_key(signer);
+    signer->v4_begun = signer->v4_key.inner;
+    for (i = 0; i < sizeof texts / sizeof *texts; i++)
+        om__sha256_add(&signer->v4_begun, texts[i], strlen(texts[i]));
+}
+
 int om__signer_prepare(om__signer *signer, int64_t now, om_error *err)
 {
     if (!signer->secret)
         return om__fail(err, OM_E_ARG, "credentials: none are set");
-    format_dates(signer, now);
-    if (signer->version == 1)
-        return OM_OK;
-    if (signer->version != 4)
+    if (signer->version != 4 && signer->version != 1)
         return om__fail(err, OM_E_ARG, "signature: must be 4 or 1, is %d", signer->version);
-    if (!signer->region || !*signer->region)
+    if (signer->version == 4 && (!signer->region || !*signer->region))
         return om__fail(err, OM_E_ARG, "region: must be set for signature 4");
-    derive_day_key(signer);
+    if (signer->date[0] && signer->date_second == now && (signer->version == 1 || signer->v4_day[0]))
+        return OM_OK;
+    om__http_date_format(now, signer->date);
+    om__iso_date_format(now, signer->iso_date);
+    signer->date_second = now;
+    if (signer->version == 4)
+        begin_v4(signer);
     return OM_OK;
 }
 

@@ -156,14 +156,14 @@ int om__span_is(om__span span, const char *z)
     return span.len == len && (len == 0 || memcmp(span.at, z, len) == 0);
 }
 
-int om__span_is_nocase(om__span span, const char *z)
+int om__same_nocase(const char *a, const char *b, size_t len)
 {
     size_t i;
 
-    for (i = 0; i < span.len; i++)
-        if (z[i] == 0 || om__lower(span.at[i]) != om__lower(z[i]))
+    for (i = 0; i < len; i++)
+        if (a[i] != b[i] && om__lower(a[i]) != om__lower(b[i]))
             return 0;
-    return z[i] == 0;
+    return 1;
 }
 
 void om__span_copy(om__span span, char *out, size_t size)

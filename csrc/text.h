@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* A run of bytes that belongs to somebody else. */
 typedef struct om__span {
@@ -35,7 +36,6 @@ int64_t om__text_end(om__text *text);
 om__span om__span_z(const char *z); /* NULL gives an empty span */
 om__span om__span_trim(om__span span); /* blanks and tabs at both ends */
 int om__span_is(om__span span, const char *z);          /* equal, 1 or 0 */
-int om__span_is_nocase(om__span span, const char *z);   /* equal but for ASCII case */
 /* Copies at most size-1 bytes and a NUL; control characters become '?'. */
 void om__span_copy(om__span span, char *out, size_t size);
 
@@ -43,6 +43,15 @@ void om__span_copy(om__span span, char *out, size_t size);
 static inline char om__lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+int om__same_nocase(const char *a, const char *b, size_t len); /* equal but for ASCII case, 1 or 0 */
+
+static inline int om__span_is_nocase(om__span span, const char *z)
+{
+    size_t len = strlen(z);
+
+    return span.len == len && om__same_nocase(span.at, z, len);
 }
 
 int om__is_unreserved(char c); /* A-Z a-z 0-9 - _ . ~ : 1 or 0 */

@@ -1,4 +1,5 @@
-"""The border: the only module that sees the C core (``_core``), and the only place where a C code becomes an exception.
+"""The border: the only module that sees the C core (``_core``), and the only place where a C code
+becomes an exception.
 
 Python values go in, Python values or ``errors`` come out. It never retries, renews, waits or logs.
 """
@@ -9,6 +10,8 @@ import os
 
 from ossmedia import errors
 from ossmedia._core import ffi, lib
+from ossmedia.answer import Answer, StreamStats
+from ossmedia.libssl import libssl_hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +33,6 @@ __all__ = [
     "PART_MIN",
     "REPLACE",
     "SENT",
-    "Answer",
     "Store",
     "Stream",
     "StreamForeign",
@@ -111,6 +113,15 @@ def _c(what: str, text: str) -> bytes:
         raise ValueError(f"{what}: must be valid Unicode, it has a lone surrogate") from None
 
 
+def _call(function: Any, *arguments: Any) -> int:
+    """Calls C with error memory of its own as the last argument; the code, if it is no error."""
+    err = ffi.new("om_error *")
+    code = int(function(*arguments, err))
+    if code < 0:
+        _raise(code, err)
+    return code
+
+
 def version() -> str:
     """The C core's version."""
     return _text(lib.om_version())
@@ -127,41 +138,6 @@ def crc64_combine(crc_a: int, crc_b: int, len_b: int) -> int:
     return int(lib.om_crc64_combine(crc_a, crc_b, len_b))
 
 
-class Answer:
-    """A good answer's fields. ``content_length`` is what was announced (for HEAD the object's size), ``body_len`` the bytes
-    put into ``out``, ``sent_crc64`` the CRC-64 of the request's body, ``headers`` has lower-case names."""
-
-    __slots__ = (
-        "_head",
-        "_headers",
-        "body_len",
-        "content_length",
-        "crc64",
-        "next_position",
-        "sent_crc64",
-        "status",
-    )
-
-    def __init__(self, answer: Any) -> None:
-        self.status: int = answer.status
-        self.content_length: int | None = (
-            answer.content_length if answer.content_length >= 0 else None
-        )
-        self.crc64: int | None = answer.crc64 if answer.has_crc64 else None
-        self.next_position: int | None = answer.next_position if answer.next_position >= 0 else None
-        self.body_len: int = answer.body_len
-        self.sent_crc64: int = answer.sent_crc64
-        self._head: bytes = ffi.unpack(answer.head, answer.head_len)
-        self._headers: dict[str, str] | None = None
-
-    @property
-    def headers(self) -> dict[str, str]:
-        if self._headers is None:
-            lines = self._head.decode("latin-1").split("\n")
-            self._headers = dict(line.split(": ", 1) for line in lines if ": " in line)
-        return self._headers
-
-
 class _Handle:
     """What Store and Stream share: a C handle that belongs to the process that made it."""
 
@@ -171,11 +147,13 @@ class _Handle:
         self._handle: Any = None
         self._pid = os.getpid()
 
-    def _open(self) -> Any:
+    def handle(self) -> Any:
         if self._handle is None:
             raise ValueError(f"{self._what} is closed")
         if self._pid != os.getpid():
-            raise ValueError(f"{self._what} belongs to the process that made it: open a new one after fork()")
+            raise ValueError(
+                f"{self._what} belongs to the process that made it: open a new one after fork()"
+            )
         return self._handle
 
     def close(self) -> None:
@@ -225,7 +203,7 @@ class Store(_Handle):
             "region": region,
             "ca_file": ca_file,
             "proxy": proxy,
-            "tls_library": _python_ssl() if endpoint.startswith("https") else "",
+            "tls_library": libssl_hint() if endpoint.startswith("https") else "",
         }
         held = {name: ffi.new("char[]", _c(name, text)) for name, text in texts.items()}
         config = ffi.new("om_config *", held)
@@ -236,12 +214,11 @@ class Store(_Handle):
         config.io_timeout_ms = io_timeout_ms
         config.total_timeout_ms = total_timeout_ms
         config.verify_crc = verify_crc
-        out, err = ffi.new("om_store **"), ffi.new("om_error *")
-        rc = lib.om_store_new(out, config, err)
-        if rc < 0:
-            _raise(rc, err)
+        out = ffi.new("om_store **")
+        _call(lib.om_store_new, out, config)
         self._handle = ffi.gc(out[0], lib.om_store_free)
-        # Pairs of (answer, error) memory; list.pop and append are atomic, so each exchange has its own.
+        # Pairs of (answer, error) memory; list.pop and append are atomic, so each exchange has its
+        # own.
         self._spare: list[tuple[Any, Any]] = []
 
     def set_credentials(self, credentials: Credentials) -> None:
@@ -254,21 +231,20 @@ class Store(_Handle):
                 ("security_token", credentials.security_token),
             )
         ]
-        err = ffi.new("om_error *")
-        rc = lib.om_store_set_credentials(self._open(), ffi.new("om_credentials *", held), err)
-        for memory in held:
-            ffi.buffer(memory)[:] = bytes(len(memory))
-        if rc < 0:
-            _raise(rc, err)
+        try:
+            _call(lib.om_store_set_credentials, self.handle(), ffi.new("om_credentials *", held))
+        finally:
+            for memory in held:
+                ffi.buffer(memory)[:] = bytes(len(memory))
 
     def set_clock(self, seconds_ahead: int) -> None:
         """How far OSS's clock is ahead of this machine's; for signing only."""
-        lib.om_store_set_clock(self._open(), seconds_ahead)
+        lib.om_store_set_clock(self.handle(), seconds_ahead)
 
     def sign_url(self, method: str, key: str, query: str, headers: str, expires_s: int) -> str:
         """A presigned URL; it holds the token, so it is a secret."""
         size = 4096
-        handle, err = self._open(), ffi.new("om_error *")
+        handle, err = self.handle(), ffi.new("om_error *")
         texts = [_c("method", method), _c("key", key), _c("query", query), _c("headers", headers)]
         while True:
             out = ffi.new("char[]", size)
@@ -299,7 +275,7 @@ class Store(_Handle):
         Raises:
             errors.OssMediaError: see errors.py; ValueError: a field that must not go out.
         """
-        handle = self._open()
+        handle = self.handle()
         answer, err = self._spare.pop() if self._spare else _exchange_memory()
         body_c = ffi.from_buffer(body) if body else b""
         out_c = ffi.from_buffer(out, require_writable=True) if out is not None else None
@@ -319,78 +295,29 @@ class Store(_Handle):
             )
             if rc < 0:
                 _raise(rc, err)
-            return Answer(answer)
+            return Answer(answer, ffi.unpack(answer.head, answer.head_len))
         finally:
             self._spare.append((answer, err))
 
     def stats(self) -> dict[str, int]:
         """Counters since the start: requests, connections, bytes_sent, bytes_received."""
         out = ffi.new("om_store_stats *")
-        lib.om_store_get_stats(self._open(), out)
+        lib.om_store_get_stats(self.handle(), out)
         names = ("requests", "connections", "bytes_sent", "bytes_received")
         return {name: getattr(out, name) for name in names}
 
     def drop_connections(self) -> None:
         """Closes idle connections."""
-        lib.om_store_drop_connections(self._open())
+        lib.om_store_drop_connections(self.handle())
 
 
 def _exchange_memory() -> tuple[Any, Any]:
     return ffi.new("om_answer *"), ffi.new("om_error *")
 
 
-def _python_ssl() -> str:
-    """Where Python's own _ssl lives: its handle reaches the libssl that this interpreter was built for. It is found,
-    not imported: the C core loads it at the first https exchange."""
-    import sys
-
-    suffix = getattr(sys, "abiflags", "")
-    tag = f"cpython-{sys.version_info[0]}{sys.version_info[1]}{suffix}"
-    for folder in sys.path:
-        if folder.endswith("lib-dynload"):
-            try:
-                names = os.listdir(folder)
-            except OSError:
-                continue
-            for name in names:
-                if name.startswith("_ssl.") and (tag in name or ".abi3." in name):
-                    return os.path.join(folder, name)
-    return ""
-
-
-class StreamStats:
-    """A stream's counters, copied at one moment; the fields of om_stats in ossmedia.h."""
-
-    __slots__ = (
-        "blocks_busy",
-        "bytes_stored",
-        "bytes_taken",
-        "crc64",
-        "etag",
-        "object_base",
-        "object_crc64",
-        "object_start",
-        "request_id",
-        "requests",
-        "upload_id",
-    )
-
-    def __init__(self, stats: Any) -> None:
-        self.bytes_taken: int = stats.bytes_taken
-        self.bytes_stored: int = stats.bytes_stored
-        self.crc64: int = stats.crc64
-        self.object_start: int = stats.object_start
-        self.object_base: int = stats.object_base
-        self.object_crc64: int = stats.object_crc64
-        self.requests: int = stats.requests
-        self.blocks_busy: int = stats.blocks_busy
-        self.etag = _text(stats.etag)
-        self.request_id = _text(stats.request_id)
-        self.upload_id = _text(stats.upload_id)
-
-
 class Stream(_Handle):
-    """Bytes into one object by blocks. One writer (take, give, end) beside any number of pumps; see ossmedia.h.
+    """Bytes into one object by blocks. One writer (take, give, end) beside any number of pumps; see
+    ossmedia.h.
 
     Raises:
         ValueError: naming the field and its limit.
@@ -417,55 +344,40 @@ class Stream(_Handle):
         options = ffi.new(
             "om_options *", (held[0], mode, block_size, block_count, append_limit, held[1])
         )
-        out, err = ffi.new("om_stream **"), ffi.new("om_error *")
-        rc = lib.om_stream_open(out, store._open(), options, err)
-        if rc < 0:
-            _raise(rc, err)
+        out = ffi.new("om_stream **")
+        _call(lib.om_stream_open, out, store.handle(), options)
         self._handle = ffi.gc(out[0], lib.om_stream_free)
         self._block_size = block_size
 
     def take(self) -> memoryview | None:
         """The block to fill; None when all are busy. The view is valid until the block is given."""
-        data, err = ffi.new("void **"), ffi.new("om_error *")
-        rc = lib.om_stream_take(self._open(), data, err)
-        if rc < 0:
-            _raise(rc, err)
-        return memoryview(ffi.buffer(data[0], self._block_size)) if rc else None
+        data = ffi.new("void **")
+        taken = _call(lib.om_stream_take, self.handle(), data)
+        return memoryview(ffi.buffer(data[0], self._block_size)) if taken else None
 
     def give(self, length: int, *, last: bool = False) -> None:
         """Hands over the taken block with `length` bytes in it."""
-        err = ffi.new("om_error *")
-        rc = lib.om_stream_give(self._open(), length, last, err)
-        if rc < 0:
-            _raise(rc, err)
+        _call(lib.om_stream_give, self.handle(), length, last)
 
     def end(self) -> None:
         """Nothing follows."""
-        err = ffi.new("om_error *")
-        rc = lib.om_stream_end(self._open(), err)
-        if rc < 0:
-            _raise(rc, err)
+        _call(lib.om_stream_end, self.handle())
 
     def pump(self) -> int:
-        """One exchange: DONE, SENT or IDLE. On an error nothing is lost: the next pump tries again."""
-        err = ffi.new("om_error *")
-        rc = lib.om_stream_pump(self._open(), err)
-        if rc < 0:
-            _raise(rc, err)
-        return int(rc)
+        """One exchange: DONE, SENT or IDLE. On an error nothing is lost: the next pump tries
+        again."""
+        return _call(lib.om_stream_pump, self.handle())
 
     def restart(self, key: str) -> None:
         """Appends: what is not yet acknowledged goes into the new object `key`."""
-        err = ffi.new("om_error *")
-        rc = lib.om_stream_restart(self._open(), _c("key", key), err)
-        if rc < 0:
-            _raise(rc, err)
+        _call(lib.om_stream_restart, self.handle(), _c("key", key))
 
     def abort(self) -> None:
         """Drops what was not sent; one more pump drops the parts at OSS."""
-        lib.om_stream_abort(self._open())
+        lib.om_stream_abort(self.handle())
 
     def stats(self) -> StreamStats:
         out = ffi.new("om_stats *")
-        lib.om_stream_get_stats(self._open(), out)
-        return StreamStats(out)
+        lib.om_stream_get_stats(self.handle(), out)
+        texts = (out.etag, out.request_id, out.upload_id)
+        return StreamStats(out, *map(_text, texts))

@@ -77,9 +77,8 @@ def put(args: Namespace) -> int:
             stopped = _pour(source, writer, args.append)
         if stopped and not args.quiet:
             print("interrupted: what was read is stored", file=sys.stderr)
-        receipt = writer.result
-        assert receipt is not None
-        return _stored(args, bucket, receipt)
+        assert writer.result is not None
+        return _stored(args, bucket, writer.result)
 
 
 def _pour(source: int, writer: Writer, append: bool) -> bool:

@@ -1,7 +1,8 @@
-"""The main job on one machine: a local cloud, a narrow token from STS, a camera process that holds nothing but that token.
+"""The main job on one machine: a local cloud, a narrow token from STS, a camera process that holds
+nothing but that token.
 
-In flows the clip shipped with the package, out flows a receipt. It claims nothing it did not compare: the exit status is
-0 only if every line of the receipt holds.
+In flows the clip shipped with the package, out flows a receipt. It claims nothing it did not
+compare: the exit status is 0 only if every line of the receipt holds.
 """
 
 from __future__ import annotations
@@ -48,10 +49,12 @@ def cloud() -> Iterator[dict[str, Any]]:
 
 
 def bucket_for(ready: dict[str, Any], credentials: Credentials | None = None) -> Bucket:
-    return Bucket(BUCKET, endpoint=ready["endpoint"], region=ready["region"], credentials=credentials)
+    return Bucket(
+        BUCKET, endpoint=ready["endpoint"], region=ready["region"], credentials=credentials
+    )
 
 
-# -- the camera: a process with a token and nothing else ------------------------------------------------------------
+# -- the camera: a process with a token and nothing else
 
 
 def camera(endpoint: str, region: str) -> int:
@@ -60,14 +63,14 @@ def camera(endpoint: str, region: str) -> int:
     with bucket_for({"endpoint": endpoint, "region": region}) as cams:
         with cams.open(WHOLE, "wb", content_type="video/mp4", block_size=102_400) as whole:
             whole.write(clip)
-        _say(whole=whole.result.to_json())
+        _say(whole=whole.result and whole.result.to_json())
         with cams.open(GROWING, "ab", content_type="video/mp4") as growing:
             for at in range(0, len(clip), PIECE):
                 growing.write(clip[at : at + PIECE])
                 if at // PIECE % PER_SYNC == PER_SYNC - 1:
                     growing.sync(30)
                     time.sleep(PAUSE_S)
-        _say(growing=growing.result.to_json())
+        _say(growing=growing.result and growing.result.to_json())
         try:
             with cams.open(OUTSIDE, "wb") as outside:
                 outside.write(b"not mine")
@@ -85,17 +88,28 @@ def _say(**fields: object) -> None:
 
 
 def start_camera(ready: dict[str, Any], token: Credentials) -> subprocess.Popen[str]:
-    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH") if name in os.environ}
+    kept = {
+        name: os.environ[name]
+        for name in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
+        if name in os.environ
+    }
     only = {
         "OSS_ACCESS_KEY_ID": token.access_key_id,
         "OSS_ACCESS_KEY_SECRET": token.access_key_secret,
         "OSS_SESSION_TOKEN": token.security_token,
     }
-    command = [sys.executable, "-m", "ossmedia.demo", "--camera", ready["endpoint"], ready["region"]]
+    command = [
+        sys.executable,
+        "-m",
+        "ossmedia.demo",
+        "--camera",
+        ready["endpoint"],
+        ready["region"],
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**kept, **only})
 
 
-# -- the reader and the receipt -------------------------------------------------------------------------------------
+# -- the reader and the receipt
 
 
 def follow(cams: Bucket, key: str, process: subprocess.Popen[str]) -> tuple[bytes, int]:
@@ -117,7 +131,9 @@ def follow(cams: Bucket, key: str, process: subprocess.Popen[str]) -> tuple[byte
         time.sleep(PAUSE_S / 4)
 
 
-def check(report: dict[str, Any], cams: Bucket, followed: tuple[bytes, int]) -> list[tuple[str, str, bool]]:
+def check(
+    report: dict[str, Any], cams: Bucket, followed: tuple[bytes, int]
+) -> list[tuple[str, str, bool]]:
     """The receipt: what was done, its figures, and whether it holds."""
     clip = CLIP.read_bytes()
     crc = crc64(clip)
@@ -126,11 +142,20 @@ def check(report: dict[str, Any], cams: Bucket, followed: tuple[bytes, int]) -> 
         sent, stat = report[name], cams.stat(key)
         with cams.open(key) as reader:
             back = reader.read()
-        good = back == clip and stat.crc64 == crc == sent["crc64"] and stat.size == sent["size"] == len(clip)
-        text = f"{stat.size} bytes, {stat.type}, CRC-64 camera {sent['crc64']} OSS {stat.crc64}, {sent['requests']} requests"
+        good = (
+            back == clip
+            and stat.crc64 == crc == sent["crc64"]
+            and stat.size == sent["size"] == len(clip)
+        )
+        text = (
+            f"{stat.size} bytes, {stat.type}, {sent['requests']} requests, "
+            f"CRC-64 camera {sent['crc64']} OSS {stat.crc64}"
+        )
         lines.append((key, text, good))
     data, pieces = followed
-    lines.append(("read while it grew", f"{len(data)} bytes in {pieces} pieces", data == clip and pieces > 1))
+    lines.append(
+        ("read while it grew", f"{len(data)} bytes in {pieces} pieces", data == clip and pieces > 1)
+    )
     absent = not list(cams.list(OUTSIDE.rsplit("/", 1)[0] + "/")) if report["refused"] else False
     lines.append((f"write to {OUTSIDE}", f"refused: {report['why']}", report["refused"] and absent))
     return lines
@@ -150,8 +175,9 @@ def run() -> int:
         )
         token = issuer.get_token(f"{PREFIX}/*", "rwam", 900, device="cam-01")
         looking = issuer.get_token(f"{PREFIX}/*", "r", 900, device="viewer")
-        print(f"token            {token.access_key_id}: r, w, a, multipart on {BUCKET}/{PREFIX}/* for 900 s")
-        print(f"camera           sends {CLIP.name} (H.264 + AAC, {CLIP.stat().st_size} bytes) with that token alone")
+        scope = f"r, w, a, multipart on {BUCKET}/{PREFIX}/* for 900 s"
+        print(f"token            {token.access_key_id}: {scope}")
+        print(f"camera           sends {CLIP.name} (H.264 + AAC) with that token alone")
         process = start_camera(ready, token)
         with bucket_for(ready, looking) as viewer:
             followed = follow(viewer, GROWING, process)
@@ -171,7 +197,9 @@ def run() -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="ossmedia demo", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="ossmedia demo", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--camera", nargs=2, metavar=("ENDPOINT", "REGION"), help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     return camera(*args.camera) if args.camera else run()

@@ -22,7 +22,8 @@ Each is also the builtin that a Python user expects::
     |-- StreamBroken (BrokenPipeError)      a writer gave up; __cause__ says why
     `-- ObjectTooLarge (OSError)            more bytes than OSS (or the block size) allows
 
-Wrong arguments are ``ValueError`` and ``TypeError``, a call a stream cannot do is ``io.UnsupportedOperation``.
+Wrong arguments are ``ValueError`` and ``TypeError``, a call a stream cannot do is
+``io.UnsupportedOperation``.
 """
 
 from __future__ import annotations
@@ -56,8 +57,9 @@ __all__ = [
 
 
 class OssMediaError(OSError):
-    """Base of all. ``retryable`` says whether the same call may succeed later; ``maybe_done`` whether the request
-    may have taken effect although no good answer came; ``retry_after_s`` is the service's own wish, or None."""
+    """Base of all. ``retryable`` says whether the same call may succeed later; ``maybe_done``
+    whether the request may have taken effect although no good answer came; ``retry_after_s`` is the
+    service's own wish, or None."""
 
     retryable = False
 
@@ -79,11 +81,14 @@ class OssMediaError(OSError):
         return str(self.args[0]) if self.args else ""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # OSError's own way calls the class with positional arguments only; the fields travel as state.
+        # OSError's own way calls the class with positional arguments only; the fields travel as
+        # state.
         return (_rebuild, (type(self), self.args, dict(self.__dict__)))
 
 
-def _rebuild(cls: type[OssMediaError], args: tuple[Any, ...], state: dict[str, Any]) -> OssMediaError:
+def _rebuild(
+    cls: type[OssMediaError], args: tuple[Any, ...], state: dict[str, Any]
+) -> OssMediaError:
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(state)
@@ -97,7 +102,8 @@ class NetworkError(OssMediaError, ConnectionError):
 
 
 class RequestTimeout(NetworkError, TimeoutError):
-    """No answer in time; no byte moved for ``io_timeout_s``, or the whole exchange took too long."""
+    """No answer in time; no byte moved for ``io_timeout_s``, or the whole exchange took too
+    long."""
 
 
 class TlsError(NetworkError):
@@ -125,18 +131,21 @@ class CredentialsError(OssMediaError, PermissionError):
 
 
 class StreamBroken(OssMediaError, BrokenPipeError):
-    """A writer gave up; ``__cause__`` holds the last error. Raised by the next write, sync or close."""
+    """A writer gave up; ``__cause__`` holds the last error. Raised by the next write, sync or
+    close."""
 
 
 class ObjectTooLarge(OssMediaError):
-    """The object would pass a limit: 5 GiB when appended, 10,000 parts of one block each otherwise."""
+    """The object would pass a limit: 5 GiB when appended, 10,000 parts of one block each
+    otherwise."""
 
 
 class ServiceError(OssMediaError):
     """The service answered with an error.
 
-    Attributes: ``status`` (HTTP), ``code`` ("NoSuchKey"; "BadErrorResponse" when the body was not the service's XML or
-    JSON), ``message``, ``request_id``, ``ec`` (OSS's extended code, for diagnosis only).
+    Attributes: ``status`` (HTTP), ``code`` ("NoSuchKey"; "BadErrorResponse" when the body was not
+    the service's XML or JSON), ``message``, ``request_id``, ``ec`` (OSS's extended code, for
+    diagnosis only).
     """
 
     def __init__(
@@ -179,7 +188,8 @@ class CredentialsExpired(AccessDenied):
 
 
 class ClockSkew(AccessDenied):
-    """The request's time is more than 15 minutes off; ``server_time`` is the service's, in seconds since 1970."""
+    """The request's time is more than 15 minutes off; ``server_time`` is the service's, in seconds
+    since 1970."""
 
     retryable = True
     server_time = 0
@@ -211,16 +221,38 @@ class CallbackFailed(ServiceError):
     """203: the object is stored, but the callback server did not answer as it should."""
 
 
-_EXPIRED = frozenset({
-    "SecurityTokenExpired",
-    "InvalidSecurityToken",
-    "AccessKeyIdAndSecurityTokenNotMatch",
-    "InvalidSecurityToken.Expired",
-    "InvalidSecurityToken.MismatchWithAccessKey",
-})
-# STS and VOD answer 400 or 404 to a wrong key, where OSS says 403.
-_REFUSED = ("InvalidAccessKeyId", "InvalidSecurityToken", "SignatureDoesNotMatch")
-_RETRY_400 = frozenset({"RequestTimeout", "BadRequest", "InvalidDigest"})
+_BY_CODE: dict[str, type[ServiceError]] = {
+    "SecurityTokenExpired": CredentialsExpired,
+    "InvalidSecurityToken": CredentialsExpired,
+    "AccessKeyIdAndSecurityTokenNotMatch": CredentialsExpired,
+    "RequestTimeTooSkewed": ClockSkew,
+    "FileAlreadyExists": ObjectExists,
+    "ObjectAlreadyExists": ObjectExists,
+    "RequestTimeout": Unavailable,
+    "BadRequest": Unavailable,
+    "InvalidDigest": Unavailable,
+}
+_BY_STATUS: dict[int, type[ServiceError]] = {
+    203: CallbackFailed,
+    401: AccessDenied,
+    403: AccessDenied,
+    404: NotFound,
+    408: Unavailable,
+    409: Conflict,
+    412: PreconditionFailed,
+    424: Unavailable,
+    429: Unavailable,
+}
+
+
+def _class_for(status: int, code: str, temporary: bool) -> type[ServiceError]:
+    if temporary and code == "InvalidAccessKeyId":
+        return CredentialsExpired
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    if status >= 500 or code.startswith("Throttling"):
+        return Unavailable
+    return _BY_STATUS.get(status, ServiceError)
 
 
 def service_error(
@@ -237,29 +269,10 @@ def service_error(
     """The exception for a service's error answer; one table for OSS, STS and VOD.
 
     Args:
-        temporary: the request carried a security token, so an unknown access key id means an expired one.
+        temporary: the request carried a security token, so an unknown access key id means an
+        expired one.
     """
-    cls: type[ServiceError] = ServiceError
-    if code in _EXPIRED or (code == "InvalidAccessKeyId" and temporary):
-        cls = CredentialsExpired
-    elif code == "RequestTimeTooSkewed":
-        cls = ClockSkew
-    elif status == 203:
-        cls = CallbackFailed
-    elif status in (401, 403) or code.startswith(_REFUSED):
-        cls = AccessDenied
-    elif status == 404:
-        cls = NotFound
-    elif code in ("FileAlreadyExists", "ObjectAlreadyExists"):
-        cls = ObjectExists
-    elif status == 409:
-        cls = Conflict
-    elif status == 412:
-        cls = PreconditionFailed
-    elif status in (408, 424, 429) or status >= 500 or code in _RETRY_400:
-        cls = Unavailable
-    elif code.startswith("Throttling"):
-        cls = Unavailable
+    cls = _class_for(status, code, temporary)
     return cls(
         message,
         status=status,

@@ -1,4 +1,5 @@
-"""The values that travel: immutable, the same class at both ends of a wire, with to_json and from_json where they do.
+"""The values that travel: immutable, the same class at both ends of a wire, with to_json and
+from_json where they do.
 
 Kept free of dataclasses and typing, whose import alone costs a camera more than the C core.
 """
@@ -39,11 +40,12 @@ class Value:
         return hash((type(self), self._fields()))
 
     def __repr__(self) -> str:
-        shown = ", ".join(
-            f"{name}={'***' if name in self._hidden and getattr(self, name) else repr(getattr(self, name))}"
-            for name in self.__slots__
-        )
+        shown = ", ".join(f"{name}={self._show(name)}" for name in self.__slots__)
         return f"{type(self).__name__}({shown})"
+
+    def _show(self, name: str) -> str:
+        value = getattr(self, name)
+        return "***" if name in self._hidden and value else repr(value)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_restore, (type(self), self._fields()))
@@ -51,7 +53,8 @@ class Value:
 
 def _restore(cls: type[Value], fields: tuple[Any, ...]) -> Value:
     value = cls.__new__(cls)
-    value._set(**dict(zip(cls.__slots__, fields, strict=True)))
+    for name, field in zip(cls.__slots__, fields, strict=True):
+        object.__setattr__(value, name, field)
     return value
 
 
@@ -66,14 +69,16 @@ def _text(what: str, value: object, *, empty: bool = False) -> str:
 
 
 class Credentials(Value):
-    """Access key id and secret, for temporary ones with a security token and the issuer's own end of life.
+    """Access key id and secret, for temporary ones with a security token and the issuer's own end
+    of life.
 
     Args:
         access_key_id: "STS...." for temporary credentials.
         access_key_secret: never shown by repr.
         security_token: "" for long-lived keys; never shown by repr.
         expires_at: seconds since 1970 UTC, as the issuer said; None: does not end.
-        refresh_after_s: the issuer's hint, seconds from now after which to ask again; None: 75 % of life.
+        refresh_after_s: the issuer's hint, seconds from now after which to ask again; None: 75 % of
+        life.
 
     Raises:
         TypeError, ValueError: a field is missing or half of a pair is (naming it, never its value).
@@ -102,7 +107,9 @@ class Credentials(Value):
         refresh_after_s: float | None = None,
     ) -> None:
         for name, number in (("expires_at", expires_at), ("refresh_after_s", refresh_after_s)):
-            if number is not None and (isinstance(number, bool) or not isinstance(number, int | float)):
+            if number is not None and (
+                isinstance(number, bool) or not isinstance(number, int | float)
+            ):
                 raise TypeError(f"{name}: must be seconds as int or float, or None")
         token = _text("security_token", security_token, empty=True)
         key_id = _text("access_key_id", access_key_id)
@@ -117,7 +124,8 @@ class Credentials(Value):
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as plain data. It holds the secrets: for the wire to the device, never for a log."""
+        """The fields as plain data. It holds the secrets: for the wire to the device, never for a
+        log."""
         return {name: getattr(self, name) for name in self.__slots__}
 
     @classmethod
@@ -136,9 +144,11 @@ class Credentials(Value):
 class ObjectStat(Value):
     """What OSS says of one object.
 
-    Fields: ``key``; ``size`` in bytes; ``etag`` without quotes; ``modified_at`` seconds since 1970 UTC; ``type`` "Normal",
-    "Multipart", "Appendable", "Symlink"; ``storage_class``; ``crc64`` (None when not told, as in lists);
-    ``next_append_position`` (None unless appendable); ``content_type``; ``metadata`` of the x-oss-meta- headers.
+    Fields: ``key``; ``size`` in bytes; ``etag`` without quotes; ``modified_at`` seconds since 1970
+    UTC; ``type`` "Normal", "Multipart", "Appendable", "Symlink"; ``storage_class``; ``crc64`` (None
+    when not told, as in lists);
+    ``next_append_position`` (None unless appendable); ``content_type``; ``metadata`` of the
+    x-oss-meta- headers.
     """
 
     __slots__ = (
@@ -197,7 +207,8 @@ class ObjectStat(Value):
 
 
 class Generation(Value):
-    """One object of a stream: bytes [start, start + size) of what was written stand in ``key`` from ``base`` on."""
+    """One object of a stream: bytes [start, start + size) of what was written stand in ``key`` from
+    ``base`` on."""
 
     __slots__ = ("key", "start", "size", "base")
     key: str
@@ -215,9 +226,10 @@ class Generation(Value):
 class Receipt(Value):
     """What a closed writer stored, as OSS confirmed it.
 
-    Fields: ``key`` of the first object; ``size`` bytes written; ``crc64`` of these bytes, equal to OSS's; ``etag`` of the last
-    object; ``request_id`` of the last acknowledged request; ``requests`` made, repeats included; ``generations``: where the
-    bytes stand (more than one after a fork or a roll of ``ab``).
+    Fields: ``key`` of the first object; ``size`` bytes written; ``crc64`` of these bytes, equal to
+    OSS's; ``etag`` of the last object; ``request_id`` of the last acknowledged request;
+    ``requests`` made, repeats included; ``generations``: where the bytes stand (more than one after
+    a fork or a roll of ``ab``).
     """
 
     __slots__ = ("key", "size", "crc64", "etag", "request_id", "requests", "generations")

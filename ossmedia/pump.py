@@ -1,7 +1,8 @@
-"""Moves a writer's blocks to OSS: worker threads, renewal, retry, and what to do when an appended object is not ours.
+"""Moves a writer's blocks to OSS: worker threads, renewal, retry, and what to do when an appended
+object is not ours.
 
-In flow full blocks of the C core's stream, out flow exchanges; the writer's thread only fills memory. It never looks at
-the bytes, and never drops one unless told to abort.
+In flow full blocks of the C core's stream, out flow exchanges; the writer's thread only fills
+memory. It never looks at the bytes, and never drops one unless told to abort.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ GENERATIONS_MAX = 1000  # a key whose thousand next names are all taken is a mis
 class Pump:
     """One stream of bytes on its way into OSS.
 
-    ``lock`` guards everything. The writer fills ``view`` at ``pos`` while it holds the lock; ``room`` is the block's size
-    while filling is allowed, else -1, so that one comparison decides the fast path.
+    ``lock`` guards everything. The writer fills ``view`` at ``pos`` while it holds the lock;
+    ``room`` is the block's size while filling is allowed, else -1, so that one comparison decides
+    the fast path.
 
     Args:
         parallel: blocks sent at the same time (appends: always one).
@@ -88,16 +90,19 @@ class Pump:
         self._since = 0.0  # when the first byte of the present block came
         self._moved = session.clock.monotonic()  # last progress
         self._failures = 0
-        self._not_before = 0.0  # back-off: nobody pumps before; shared, or every worker would knock on its own
+        self._not_before = (
+            0.0  # back-off: nobody pumps before; shared, or every worker would knock on its own
+        )
         self._done = False
         self._stop = False
         self._generations: list[tuple[str, int, int]] = []  # key, start, base of the finished ones
         self._names = 1
 
-    # -- the writer's side; the lock is held ------------------------------------------------------------------------
+    # -- the writer's side; the lock is held
 
     def take(self, timeout_s: float | None) -> bool:
-        """Makes room for at least one byte: hands over the full block and takes a free one. False: none came in time."""
+        """Makes room for at least one byte: hands over the full block and takes a free one. False:
+        none came in time."""
         clock = self._session.clock
         end = None if timeout_s is None else clock.monotonic() + timeout_s
         if self.view is not None and self.pos == self._block_size:
@@ -124,19 +129,20 @@ class Pump:
         if self._mode != APPEND:
             if self._given + 1 >= PARTS_MAX:
                 raise errors.ObjectTooLarge(
-                    f"{self._key}: more than {PARTS_MAX} parts of block_size={self._block_size} bytes; "
-                    "open it with a larger block_size"
+                    f"{self._key}: more than {PARTS_MAX} parts of block_size="
+                    f"{self._block_size} bytes; open it with a larger block_size"
                 )
         elif self._on_full == "raise":
             stats = self._stream.stats()
             size = stats.object_base + self.written - stats.object_start + 2 * self._block_size
             if size > self._limit:
                 raise errors.ObjectTooLarge(
-                    f"{self._key}: an appended object ends at {self._limit} bytes; roll to a new key"
+                    f"{self._key}: an appended object ends at {self._limit} bytes"
                 )
 
     def give(self, *, last: bool) -> None:
-        """Hands the block over to the workers, which are started when there is more than this thread will do."""
+        """Hands the block over to the workers, which are started when there is more than this
+        thread will do."""
         self._stream.give(self.pos, last=last)
         self.written += self.pos
         self._given += 1
@@ -156,10 +162,11 @@ class Pump:
             self._threads.append(worker)
             worker.start()
 
-    # -- the workers' side ------------------------------------------------------------------------------------------
+    # -- the workers' side
 
     def _work(self) -> None:
-        """Pumps until the object is complete or given up. Any number of threads may run it; close() does, too."""
+        """Pumps until the object is complete or given up. Any number of threads may run it; close()
+        does, too."""
         while True:
             with self.lock:
                 self._await_turn()
@@ -245,7 +252,8 @@ class Pump:
         self.changed.notify_all()
 
     def _next_generation(self, why: OssMediaError) -> None:
-        """Foreign bytes are neither built on nor overwritten: what OSS has not confirmed goes into the next object."""
+        """Foreign bytes are neither built on nor overwritten: what OSS has not confirmed goes into
+        the next object."""
         if isinstance(why, StreamFull) and self._on_full == "raise":
             self._break(errors.ObjectTooLarge(f"{self._key}: {why}"))
             return
@@ -267,7 +275,7 @@ class Pump:
     def _name(self) -> str:
         return self._key if self._names == 1 else f"{self._key}~g{self._names}"
 
-    # -- the end ----------------------------------------------------------------------------------------------------
+    # -- the end
 
     def sync(self, timeout_s: float | None) -> bool:
         """Sends what is there; True when OSS confirmed every byte written so far."""
@@ -322,8 +330,8 @@ class Pump:
         )
 
     def abort(self) -> None:
-        """Drops what was not sent and tells OSS to drop the parts; a failure of that is logged, a lifecycle rule is
-        the second net."""
+        """Drops what was not sent and tells OSS to drop the parts; a failure of that is logged, a
+        lifecycle rule is the second net."""
         self.forget()
         self._join()
         attempt = 0
@@ -334,7 +342,11 @@ class Pump:
                     break
             except OssMediaError as error:
                 attempt += 1
-                delay = self._session.recover(error, attempt) if attempt < self._session.retry.attempts else None
+                delay = (
+                    self._session.recover(error, attempt)
+                    if attempt < self._session.retry.attempts
+                    else None
+                )
                 if delay is None:
                     _log("%s: the parts sent so far could not be dropped: %s", self._key, error)
                     break
@@ -345,7 +357,8 @@ class Pump:
     def forget(self) -> None:
         """Drops what was not sent without a word to anybody; for finalisers."""
         self._stop = True
-        # A collector may run this in a worker that holds the lock: then that worker sees _stop by itself.
+        # A collector may run this in a worker that holds the lock: then that worker sees _stop by
+        # itself.
         if self.lock.acquire(timeout=0.2):
             self.view, self.pos, self.room = None, 0, -1
             self._stream.abort()

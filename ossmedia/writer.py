@@ -1,7 +1,9 @@
-"""A file object that writes one OSS object: ``wb`` and ``xb`` of any length in bounded memory, ``ab`` readable while it grows.
+"""A file object that writes one OSS object: ``wb`` and ``xb`` of any length in bounded memory,
+``ab`` readable while it grows.
 
-In flow the caller's buffers, out flow full blocks to the pump. ``write`` copies into memory that was taken at open and
-returns; it never waits for the network unless every block is full, and never crosses into C for a small write.
+In flow the caller's buffers, out flow full blocks to the pump. ``write`` copies into memory that
+was taken at open and returns; it never waits for the network unless every block is full, and never
+crosses into C for a small write.
 """
 
 from __future__ import annotations
@@ -32,8 +34,9 @@ _MODES = {"wb": REPLACE, "xb": CREATE, "ab": APPEND}
 class Writer(io.BufferedIOBase):
     """One object being written; made by ``Bucket.open``.
 
-    ``close`` finishes the object and sets ``result``. Leaving ``with`` by an exception aborts ``wb`` and ``xb`` (no object,
-    no orphan parts) and keeps what arrived for ``ab``; ``on_error="keep"`` or ``"abort"`` says otherwise.
+    ``close`` finishes the object and sets ``result``. Leaving ``with`` by an exception aborts
+    ``wb`` and ``xb`` (no object, no orphan parts) and keeps what arrived for ``ab``;
+    ``on_error="keep"`` or ``"abort"`` says otherwise.
 
     Memory: block_size * blocks bytes, taken at open, whatever the object's size.
 
@@ -43,12 +46,15 @@ class Writer(io.BufferedIOBase):
         blocks: 2-1,024.
         parallel: blocks on their way at the same time, 1-64; appends go one by one.
         linger_s: ``ab``: a part-filled block is sent after so many seconds.
-        write_timeout_s: how long ``write`` may wait for a free block; None: as long as the upload is alive.
-        on_full: ``ab`` at ``append_limit`` bytes (OSS: 5 GiB): "roll" goes on in ``key~g2``, "raise" raises
+        write_timeout_s: how long ``write`` may wait for a free block; None: as long as the upload
+        is alive.
+        on_full: ``ab`` at ``append_limit`` bytes (OSS: 5 GiB): "roll" goes on in ``key~g2``,
+        "raise" raises
             ``ObjectTooLarge`` early.
 
     Raises:
-        StreamBroken: from write, sync or close, once the upload was given up; ``__cause__`` says why.
+        StreamBroken: from write, sync or close, once the upload was given up; ``__cause__`` says
+        why.
     """
 
     def __init__(
@@ -102,15 +108,18 @@ class Writer(io.BufferedIOBase):
         )
         self._closed = False
 
-    # -- writing ----------------------------------------------------------------------------------------------------
+    # -- writing
 
     def write(self, data: Buffer, /) -> int:
         """Takes all of ``data`` (any contiguous buffer; it is copied). Returns its length in bytes.
 
         Raises:
-            TypeError: not a buffer. ValueError: closed, or not contiguous. StreamBroken: the upload was given up.
-            BlockingIOError: every block stayed full for ``write_timeout_s``; ``characters_written`` bytes were taken.
-            ObjectTooLarge: the object would pass 10,000 blocks (or, with on_full="raise", the append limit).
+            TypeError: not a buffer. ValueError: closed, or not contiguous. StreamBroken: the upload
+            was given up.
+            BlockingIOError: every block stayed full for ``write_timeout_s``; ``characters_written``
+            bytes were taken.
+            ObjectTooLarge: the object would pass 10,000 blocks (or, with on_full="raise", the
+            append limit).
         """
         if type(data) is not bytes:
             data = _flat(data)
@@ -141,7 +150,8 @@ class Writer(io.BufferedIOBase):
         return count
 
     def flush(self) -> None:
-        """Cheap, as picamera2 calls it after every frame: sends nothing. ``sync`` is the durable call."""
+        """Cheap, as picamera2 calls it after every frame: sends nothing. ``sync`` is the durable
+        call."""
         self._check_open()
         if self._pump.error is not None:
             self._pump.raise_if_broken()
@@ -155,17 +165,20 @@ class Writer(io.BufferedIOBase):
         """
         self._check_open()
         if self.mode != "ab":
-            raise io.UnsupportedOperation(f"sync: a {self.mode!r} object becomes durable as a whole, at close()")
+            raise io.UnsupportedOperation(
+                f"sync: a {self.mode!r} object becomes durable as a whole, at close()"
+            )
         if not self._pump.sync(timeout_s):
             raise errors.RequestTimeout(f"{self.name}: not all confirmed within {timeout_s} s")
 
-    # -- the end ----------------------------------------------------------------------------------------------------
+    # -- the end
 
     def close(self) -> None:
         """Sends the rest and finishes the object; idempotent. Sets ``result``.
 
         Raises:
-            StreamBroken: the upload was given up. CallbackFailed: the object is stored, its callback failed.
+            StreamBroken: the upload was given up. CallbackFailed: the object is stored, its
+            callback failed.
         """
         with self._closing:
             if self._closed:
@@ -181,7 +194,8 @@ class Writer(io.BufferedIOBase):
             raise self._pump.callback_error
 
     def abort(self) -> None:
-        """Drops what was not sent: ``wb`` and ``xb`` leave neither object nor parts, ``ab`` keeps what arrived."""
+        """Drops what was not sent: ``wb`` and ``xb`` leave neither object nor parts, ``ab`` keeps
+        what arrived."""
         with self._closing:
             if not self._closed:
                 self._closed = True
@@ -199,16 +213,22 @@ class Writer(io.BufferedIOBase):
         self.close()
 
     def __del__(self) -> None:
-        # io's own finaliser calls close(), which would talk to the network from wherever the collector runs.
+        # io's own finaliser calls close(), which would talk to the network from wherever the
+        # collector runs.
         if getattr(self, "_closed", True):
             return
         self._closed = True
         self._pump.forget()
         import warnings
 
-        warnings.warn(f"unclosed {self!r}: its last bytes are lost", ResourceWarning, source=self, stacklevel=2)
+        warnings.warn(
+            f"unclosed {self!r}: its last bytes are lost",
+            ResourceWarning,
+            source=self,
+            stacklevel=2,
+        )
 
-    # -- what io expects --------------------------------------------------------------------------------------------
+    # -- what io expects
 
     @property
     def closed(self) -> bool:

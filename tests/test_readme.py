@@ -48,7 +48,9 @@ def test_python_blocks(cloud_env):
     assert names["url"].startswith(cloud_env.endpoint)
     names["test_upload"](cloud_env)
     token = Credentials.from_json(names["wire"])
-    with Bucket("cams", endpoint=cloud_env.endpoint, region=cloud_env.region, credentials=token) as cams:
+    with Bucket(
+        "cams", endpoint=cloud_env.endpoint, region=cloud_env.region, credentials=token
+    ) as cams:
         with cams.open("cams/cam-01/token.bin", "wb") as f:
             f.write(b"by token")
         with pytest.raises(PermissionError):
@@ -60,7 +62,12 @@ def test_shell_blocks(cloud_env, tmp_path, monkeypatch):
     script = "set -e\n" + "".join(code for language, code in BLOCKS if language == "sh")
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
     done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "back.mp4").read_bytes() == (tmp_path / "clip.mp4").read_bytes()

@@ -1,0 +1,72 @@
+"""What the C core gives back: an exchange's answer and a stream's counters, as Python values.
+
+In flow the fields of its structs, out flow ints, texts and a dict. It never sees the core itself.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["Answer", "StreamStats"]
+
+
+class Answer:
+    """A good answer's fields. ``content_length`` is what was announced (for HEAD the object's
+    size), ``body_len`` the bytes put into ``out``, ``sent_crc64`` the CRC-64 of the request's body,
+    ``headers`` has lower-case names."""
+
+    __slots__ = (
+        "_head",
+        "_headers",
+        "body_len",
+        "content_length",
+        "crc64",
+        "next_position",
+        "sent_crc64",
+        "status",
+    )
+
+    def __init__(self, answer: Any, head: bytes) -> None:
+        self.status: int = answer.status
+        self.content_length: int | None = (
+            answer.content_length if answer.content_length >= 0 else None
+        )
+        self.crc64: int | None = answer.crc64 if answer.has_crc64 else None
+        self.next_position: int | None = answer.next_position if answer.next_position >= 0 else None
+        self.body_len: int = answer.body_len
+        self.sent_crc64: int = answer.sent_crc64
+        self._head = head
+        self._headers: dict[str, str] | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        if self._headers is None:
+            lines = self._head.decode("latin-1").split("\n")
+            self._headers = dict(line.split(": ", 1) for line in lines if ": " in line)
+        return self._headers
+
+
+class StreamStats:
+    """A stream's counters, copied at one moment; om_stats in ossmedia.h tells what they mean."""
+
+    bytes_taken: int
+    bytes_stored: int
+    crc64: int
+    object_start: int
+    object_base: int
+    object_crc64: int
+    requests: int
+    blocks_busy: int
+    etag: str
+    request_id: str
+    upload_id: str
+    __slots__ = tuple(__annotations__)
+
+    def __init__(self, stats: Any, etag: str, request_id: str, upload_id: str) -> None:
+        for name in self.__slots__[:-3]:
+            setattr(self, name, getattr(stats, name))
+        self.etag = etag
+        self.request_id = request_id
+        self.upload_id = upload_id
