@@ -31,24 +31,6 @@ static void add(void *state, uint8_t *block, uint64_t *total, const void *data, 
         memcpy(block, at + n * OM__HASH_BLOCK, len);
 }
 
-/* Adds 0x80, zeros and the length in bits. */
-static void pad(void *state, uint8_t *block, uint64_t total, int big_endian, om__hash_blocks_fn *run)
-{
-    size_t kept = (size_t)(total % OM__HASH_BLOCK), i;
-    uint64_t bits = total << 3;
-
-    block[kept++] = 0x80;
-    if (kept > OM__HASH_BLOCK - 8) {
-        memset(block + kept, 0, OM__HASH_BLOCK - kept);
-        run(state, block, 1);
-        kept = 0;
-    }
-    memset(block + kept, 0, OM__HASH_BLOCK - 8 - kept);
-    for (i = 0; i < 8; i++)
-        block[OM__HASH_BLOCK - 8 + i] = (uint8_t)(bits >> (big_endian ? 56 - 8 * i : 8 * i));
-    run(state, block, 1);
-}
-
 static void words_out(const uint32_t *state, size_t count, uint8_t *out, int big_endian)
 {
     size_t i;
@@ -63,6 +45,23 @@ static void words_out(const uint32_t *state, size_t count, uint8_t *out, int big
         out[4 * i + 2] = (uint8_t)(w >> 8);
         out[4 * i + 3] = (uint8_t)w;
     }
+}
+
+/* Adds 0x80, zeros and the length in bits. */
+static void pad(void *state, uint8_t *block, uint64_t total, int big_endian, om__hash_blocks_fn *run)
+{
+    size_t kept = (size_t)(total % OM__HASH_BLOCK);
+    uint32_t bits[2] = {(uint32_t)(total >> 29), (uint32_t)total << 3};
+
+    block[kept++] = 0x80;
+    if (kept > OM__HASH_BLOCK - 8) {
+        memset(block + kept, 0, OM__HASH_BLOCK - kept);
+        run(state, block, 1);
+        kept = 0;
+    }
+    memset(block + kept, 0, OM__HASH_BLOCK - 8 - kept);
+    words_out(big_endian ? bits : (uint32_t[2]){bits[1], bits[0]}, 2, block + OM__HASH_BLOCK - 8, big_endian);
+    run(state, block, 1);
 }
 
 void om__md5_init(om__md5 *h)

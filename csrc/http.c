@@ -40,7 +40,8 @@ static int take_head(om__exchange *x, om_error *err)
     answer->status = x->response.status;
     answer->head_len = x->response.head_len;
     answer->content_length = length;
-    if (is_success(x) && x->response.state == OM__RESPONSE_BODY && length > 0 && (uint64_t)length > answer->out_size)
+    if (is_success(x) && !x->request->head_only && answer->status != 204 && length > 0 &&
+        (uint64_t)length > answer->out_size)
         return om__fail(err, OM_E_PROTOCOL, "answer: a body of %lld bytes where %llu were asked for",
                         (long long)length, (unsigned long long)answer->out_size);
     return OM_OK;
@@ -212,7 +213,7 @@ static void begin(om__exchange *x, const om__http *http, const om__http_request 
 static int may_keep(const om__exchange *x)
 {
     return x->response.state == OM__RESPONSE_END && x->response.keep_alive && x->answer->body_sent && !x->extra &&
-           !x->closed;
+           !x->closed && !(x->conn->tls && om__tls_pending(x->conn->tls));
 }
 
 /* Once on one connection. */

@@ -8,12 +8,12 @@
 
 enum { URL_V4_SECONDS_MAX = 604800 };
 
-static void add_sha256(void *hash, const char *data, size_t len)
+static void add_sha256(void *hash, const void *data, size_t len)
 {
     om__sha256_add(hash, data, len);
 }
 
-static void add_sha1(void *hash, const char *data, size_t len)
+static void add_sha1(void *hash, const void *data, size_t len)
 {
     om__sha1_add(hash, data, len);
 }
@@ -24,11 +24,14 @@ static void sign_v4(const om__signer *signer, const om__request *request, const 
     char hex[2 * OM__SHA256_SIZE + 1];
     uint8_t digest[OM__SHA256_SIZE];
     om__sha256 hash;
-    om__sink sink = {add_sha256, &hash};
+    om__sink sink;
     om__text text;
 
+    sink.add = add_sha256;
+    sink.hash = &hash;
+    sink.len = 0;
     om__sha256_init(&hash);
-    om__canonical_v4(sink, request, parts);
+    om__canonical_v4(&sink, request, parts);
     om__sha256_end(&hash, digest);
     om__text_init(&text, hex, sizeof hex);
     om__text_add_hex(&text, digest, sizeof digest);
@@ -43,10 +46,13 @@ static void sign_v1(const om__signer *signer, const om__request *request, const 
                     om__text *out)
 {
     om__sha1 hash = signer->v1_key.inner;
-    om__sink sink = {add_sha1, &hash};
+    om__sink sink;
     uint8_t digest[OM__SHA1_SIZE];
 
-    om__canonical_v1(sink, request, parts, date);
+    sink.add = add_sha1;
+    sink.hash = &hash;
+    sink.len = 0;
+    om__canonical_v1(&sink, request, parts, date);
     om__hmac_sha1_end(&signer->v1_key, &hash, digest);
     om__text_add_base64(out, digest, sizeof digest);
 }

@@ -24,50 +24,76 @@ static const char *const sub_resources[] = {
     "vip", "vod", "vpcip", "website", "withHashContext", "worm", "wormExtend", "wormId",
 };
 
-static void put(om__sink sink, om__span span)
+static void flush(om__sink *sink)
 {
-    if (span.len)
-        sink.add(sink.hash, span.at, span.len);
+    sink->add(sink->hash, sink->piece, sink->len);
+    sink->len = 0;
 }
 
-static void put_text(om__sink sink, const char *at, size_t len)
+/* Room for `len` bytes, at most a piece. */
+static char *room(om__sink *sink, size_t len)
 {
-    sink.add(sink.hash, at, len);
+    if (len > sizeof sink->piece - sink->len)
+        flush(sink);
+    return sink->piece + sink->len;
 }
 
-static void put_lower(om__sink sink, om__span span)
+static void put_text(om__sink *sink, const char *at, size_t len)
 {
-    char piece[64];
+    if (len > sizeof sink->piece) {
+        flush(sink);
+        sink->add(sink->hash, at, len);
+    } else if (len) {
+        memcpy(room(sink, len), at, len);
+        sink->len += len;
+    }
+}
+
+static void put(om__sink *sink, om__span span)
+{
+    put_text(sink, span.at, span.len);
+}
+
+static void put_char(om__sink *sink, char c)
+{
+    *room(sink, 1) = c;
+    sink->len++;
+}
+
+static void put_lower(om__sink *sink, om__span span)
+{
     size_t i, n;
 
     while (span.len) {
-        n = span.len < sizeof piece ? span.len : sizeof piece;
+        char *at;
+
+        n = span.len < 64 ? span.len : 64;
+        at = room(sink, n);
         for (i = 0; i < n; i++)
-            piece[i] = om__lower(span.at[i]);
-        sink.add(sink.hash, piece, n);
+            at[i] = om__lower(span.at[i]);
+        sink->len += n;
         span.at += n;
         span.len -= n;
     }
 }
 
-static void put_percent(om__sink sink, om__span span, int keep_slash)
+static void put_percent(om__sink *sink, om__span span, int keep_slash)
 {
-    char memory[3 * 64 + 1];
-    om__text piece;
+    om__text text;
     size_t n;
 
     while (span.len) {
         n = span.len < 64 ? span.len : 64;
-        om__text_init(&piece, memory, sizeof memory);
-        om__text_add_percent(&piece, span.at, n, keep_slash);
-        sink.add(sink.hash, piece.at, piece.len);
+        om__text_init(&text, room(sink, 3 * n + 1), 3 * n + 1);
+        om__text_add_percent(&text, span.at, n, keep_slash);
+        sink->len += text.len;
         span.at += n;
         span.len -= n;
     }
 }
 
 /* Decodes %XX; what is no escape stays as it is. */
-static void put_decoded(om__sink sink, om__span span)
+static void put_decoded(om__sink *sink, om__span span)
 {
     while (span.len) {
         const char *at = memchr(span.at, '%', span.len);
@@ -82,7 +108,7 @@ static void put_decoded(om__sink sink, om__span span)
         plain.len = span.len < 3 ? span.len : 3;
         plain.at = span.at;
         if (om__percent_decode(plain, &c, 1) == 1)
-            sink.add(sink.hash, &c, 1);
+            put_char(sink, c);
         else
             put(sink, plain);
         span.at += plain.len;
@@ -123,7 +149,7 @@ const om__field *om__signed_find(const om__request *request, const char *name)
 
 static int is_oss(om__span name)
 {
-    return name.len >= 6 && om__same_nocase(name.at, "x-oss-", 6);
+    return name.len >= 6 && (memcmp(name.at, "x-oss-", 6) == 0 || om__same_nocase(name.at, "x-oss-", 6));
 }
 
 static int is_default(om__span name)
@@ -254,19 +280,19 @@ void om__signed_query_v1(om__signed *s, const om__request *request, const om__pa
             insert_query(s, added[i]);
 }
 
-static void put_headers(om__sink sink, const om__signed *s)
+static void put_headers(om__sink *sink, const om__signed *s)
 {
     size_t i;
 
     for (i = 0; i < s->header_count; i++) {
         put_lower(sink, s->header[i].name);
-        put_text(sink, ":", 1);
+        put_char(sink, ':');
         put(sink, s->header[i].value);
-        put_text(sink, "\n", 1);
+        put_char(sink, '\n');
     }
 }
 
-void om__canonical_v4(om__sink sink, const om__request *request, const om__signed *s)
+void om__canonical_v4(om__sink *sink, const om__request *request, const om__signed *s)
 {
     const om__field *payload = om__signed_find(request, "x-oss-content-sha256");
     size_t i;
@@ -275,15 +301,15 @@ void om__canonical_v4(om__sink sink, const om__request *request, const om__signe
     put_text(sink, "\n/", 2);
     if (request->bucket.len) {
         put_percent(sink, request->bucket, 0);
-        put_text(sink, "/", 1);
+        put_char(sink, '/');
     }
     put_percent(sink, request->key, 1);
     for (i = 0; i < s->query_count; i++) {
-        put_text(sink, i ? "&" : "\n", 1);
+        put_char(sink, i ? '&' : '\n');
         put(sink, s->query[i].name);
         if (s->query[i].value.len == 0)
             continue;
-        put_text(sink, "=", 1);
+        put_char(sink, '=');
         if (s->query[i].raw)
             put_percent(sink, s->query[i].value, 0);
         else
@@ -291,19 +317,20 @@ void om__canonical_v4(om__sink sink, const om__request *request, const om__signe
     }
     put_text(sink, "\n\n", i ? 1 : 2);
     put_headers(sink, s);
-    put_text(sink, "\n", 1);
+    put_char(sink, '\n');
     put_text(sink, s->additional.at, s->additional.len);
-    put_text(sink, "\n", 1);
+    put_char(sink, '\n');
     put(sink, payload ? om__span_trim(payload->value) : om__span_z("UNSIGNED-PAYLOAD"));
+    flush(sink);
 }
 
-static void put_line(om__sink sink, om__span line)
+static void put_line(om__sink *sink, om__span line)
 {
     put(sink, line);
-    put_text(sink, "\n", 1);
+    put_char(sink, '\n');
 }
 
-void om__canonical_v1(om__sink sink, const om__request *request, const om__signed *s, om__span date)
+void om__canonical_v1(om__sink *sink, const om__request *request, const om__signed *s, om__span date)
 {
     const om__field *md5 = om__signed_find(request, "content-md5"), *type = om__signed_find(request, "content-type");
     om__span none = {NULL, 0};
@@ -314,19 +341,20 @@ void om__canonical_v1(om__sink sink, const om__request *request, const om__signe
     put_line(sink, type ? om__span_trim(type->value) : none);
     put_line(sink, date);
     put_headers(sink, s);
-    put_text(sink, "/", 1);
+    put_char(sink, '/');
     put(sink, request->bucket);
     put_text(sink, "/", request->bucket.len ? 1 : 0);
     put(sink, request->key);
     for (i = 0; i < s->query_count; i++) {
-        put_text(sink, i ? "&" : "?", 1);
+        put_char(sink, i ? '&' : '?');
         put(sink, s->query[i].name);
         if (s->query[i].value.len == 0)
             continue;
-        put_text(sink, "=", 1);
+        put_char(sink, '=');
         if (s->query[i].raw)
             put(sink, s->query[i].value);
         else
             put_decoded(sink, s->query[i].value);
     }
+    flush(sink);
 }

@@ -4,10 +4,12 @@
 
 #include "request.h"
 
-/* Where the text goes: a hash of any kind. */
+/* Where the text goes: a hash of any kind, in pieces of 512 bytes. It begins with len 0. */
 typedef struct om__sink {
-    void (*add)(void *hash, const char *data, size_t len);
+    void (*add)(void *hash, const void *data, size_t len);
     void *hash;
+    size_t len;
+    char piece[512];
 } om__sink;
 
 enum {
@@ -42,7 +44,7 @@ void om__signed_query_v4(om__signed *signed_parts, const om__request *request, c
 void om__signed_query_v1(om__signed *signed_parts, const om__request *request, const om__pair *added, size_t count);
 
 /* V4: the canonical request. V1: the string to sign; `date` is the date's text or that of Expires. */
-void om__canonical_v4(om__sink sink, const om__request *request, const om__signed *signed_parts);
-void om__canonical_v1(om__sink sink, const om__request *request, const om__signed *signed_parts, om__span date);
+void om__canonical_v4(om__sink *sink, const om__request *request, const om__signed *signed_parts);
+void om__canonical_v1(om__sink *sink, const om__request *request, const om__signed *signed_parts, om__span date);
 
 #endif

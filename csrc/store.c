@@ -207,7 +207,7 @@ static int transfer(om_store *store, const om__call *call, om__span head, int te
         .head = head,
         .body = {call->body, (size_t)call->body_len},
         .head_only = strcmp(call->method, "HEAD") == 0,
-        .repeatable = strcmp(call->method, "POST") != 0,
+        .repeatable = !call->once && strcmp(call->method, "POST") != 0,
     };
     om__http_answer http = {
         .head = answer->head,

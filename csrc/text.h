@@ -23,7 +23,10 @@ typedef struct om__text {
 
 void om__text_init(om__text *text, char *memory, size_t size);
 void om__text_add(om__text *text, const char *data, size_t len);
-void om__text_add_z(om__text *text, const char *z);
+static inline void om__text_add_z(om__text *text, const char *z)
+{
+    om__text_add(text, z, strlen(z));
+}
 void om__text_add_char(om__text *text, char c);
 void om__text_add_u64(om__text *text, uint64_t value);
 void om__text_add_hex(om__text *text, const uint8_t *data, size_t len); /* lower case */
@@ -33,7 +36,13 @@ void om__text_add_percent(om__text *text, const char *data, size_t len, int keep
 /* Ends with NUL. Returns the length, or -1 after an overflow. */
 int64_t om__text_end(om__text *text);
 
-om__span om__span_z(const char *z); /* NULL gives an empty span */
+/* NULL gives an empty span. */
+static inline om__span om__span_z(const char *z)
+{
+    om__span span = {z ? z : "", z ? strlen(z) : 0};
+
+    return span;
+}
 om__span om__span_trim(om__span span); /* blanks and tabs at both ends */
 int om__span_is(om__span span, const char *z);          /* equal, 1 or 0 */
 /* Copies at most size-1 bytes and a NUL; control characters become '?'. */

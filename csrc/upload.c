@@ -117,6 +117,7 @@ static void run_put(const om__upload *upload, om_store *store, om__step *step)
         .more = upload->create && !upload->ours ? forbid : NULL,
         .body = block ? block->data : NULL,
         .body_len = block ? block->len : 0,
+        .once = upload->create,
     };
 
     step->rc = om__store_exchange(store, &call, &step->answer, &step->err);

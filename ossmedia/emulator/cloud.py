@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from .addressing import Addressing
 from .blobs import Spool
+from .callback_key import CallbackKey
 from .clock import Clock
 from .errors import OssError
 from .faults import Counters, Faults
@@ -44,7 +45,7 @@ class Cloud:
     counters: Counters = field(default_factory=Counters)
     addressing: Addressing = field(default_factory=Addressing)
     guesses: set[str] = field(default_factory=set)
-    callback_key_url: str = ""
+    callback_key: CallbackKey | None = None
 
     def bucket(self, request: Request) -> Bucket:
         """The bucket of a request.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -72,6 +73,11 @@ def wanted_md5(request: Request) -> bytes | None:
     if len(digest) != 16:
         raise OssError(400, "InvalidDigest", "The Content-MD5 you specified was invalid.")
     return digest
+
+
+def md5_of(data: bytes) -> bytes:
+    """The MD5 of a small body."""
+    return hashlib.md5(data, usedforsecurity=False).digest()
 
 
 def check_md5(wanted: bytes | None, actual: bytes) -> None:
@@ -229,7 +235,8 @@ def _resolve_symlink(cloud: Cloud, stored: StoredObject) -> StoredObject:
 
 
 def _refuse_archived(stored: StoredObject) -> None:
-    if stored.attributes.storage_class in ("Archive", "ColdArchive", "DeepColdArchive"):
+    archived = stored.attributes.storage_class in ("Archive", "ColdArchive", "DeepColdArchive")
+    if archived and not stored.attributes.restored:
         message = "The operation is not valid for the object's state."
         raise OssError(403, "InvalidObjectState", message, extra={"Key": stored.key})
 
@@ -330,6 +337,8 @@ def _object_headers(stored: StoredObject) -> list[tuple[str, str]]:
         headers.append(("x-oss-sealed-time", http_time(stored.sealed_s)))
     if stored.md5:
         headers.append(("Content-MD5", stored.md5))
+    if attributes.restored:
+        headers.append(("x-oss-restore", 'ongoing-request="false"'))
     if attributes.tags:
         headers.append(("x-oss-tagging-count", str(len(attributes.tags))))
     headers += attributes.encryption.items()

@@ -31,6 +31,7 @@ class Attributes:
     tags: dict[str, str] = field(default_factory=dict)
     storage_class: str = "Standard"
     encryption: dict[str, str] = field(default_factory=dict)
+    restored: bool = False
 
     def to_json(self) -> str:
         """The attributes as one JSON text."""

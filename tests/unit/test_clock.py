@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 
 from ossmedia.clock import SYSTEM, chance, from_http_date, from_iso_date
 
-TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2999, 12, 31), timezones=st.just(UTC))
+TIMES = st.datetimes(
+    datetime(1970, 1, 1),  # noqa: DTZ001
+    datetime(2999, 12, 31),  # noqa: DTZ001
+    timezones=st.just(UTC),
+)
 
 
 @given(TIMES)
@@ -52,8 +56,12 @@ def test_other_http_dates_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "2024-05-31", "2024-05-31T17:08:37", "2024-05-31T17:08:37+08:00", "2024-13-01T00:00:00Z"]
-    + [
+    [
+        "",
+        "2024-05-31",
+        "2024-05-31T17:08:37",
+        "2024-05-31T17:08:37+08:00",
+        "2024-13-01T00:00:00Z",
         "2024-05-31T17:08:37.xZ",
         "24-05-31T17:08:37Z",
         "2023-02-29T00:00:00Z",

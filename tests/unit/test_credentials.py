@@ -227,7 +227,7 @@ def test_with_a_known_time_expired_means_expired(clock: FakeClock) -> None:
 
 def test_a_value_that_is_over_cannot_come_back(clock: FakeClock) -> None:
     keeper = renewer(Credentials("i", "s", "t", START - 1), clock)
-    with pytest.raises(CredentialsError, match="^expires_at: ") as caught:
+    with pytest.raises(CredentialsError, match=r"^expires_at: ") as caught:
         keeper.current()
     assert caught.value.retryable is False
 
@@ -238,7 +238,7 @@ def test_a_value_that_is_over_cannot_come_back(clock: FakeClock) -> None:
 @pytest.mark.parametrize("rubbish", [None, "STS.id", 5, ("i", "s"), {"access_key_id": "i"}])
 def test_rubbish_is_named_by_its_type_only(clock: FakeClock, rubbish: object) -> None:
     with pytest.raises(
-        CredentialsError, match=f"returned {type(rubbish).__name__}, not Credentials"
+        CredentialsError, match=rf"returned {type(rubbish).__name__}, not Credentials"
     ):
         renewer(lambda: rubbish, clock).current()
 
@@ -264,7 +264,9 @@ def test_the_providers_own_verdict_is_kept(clock: FakeClock, issuer: Issuer) -> 
 
 
 def test_something_that_is_no_provider_is_refused_at_once() -> None:
-    with pytest.raises(TypeError, match="^credentials: must be Credentials or a callable, not str"):
+    with pytest.raises(
+        TypeError, match=r"^credentials: must be Credentials or a callable, not str"
+    ):
         Renewer("STS.id")  # type: ignore[arg-type]
 
 
@@ -412,8 +414,7 @@ def test_threads_that_wait_share_one_flight_and_its_outcome(
     keeper = renewer(gate, clock)
     flyer, results = together(1, keeper.current)
     assert gate.entered.wait(10)
-    waiting = [threading.Event() for _ in range(6)]
-    more: list[object] = []
+    arrived = threading.Semaphore(0)
 
     class Watched:
         """The renewer's lock, telling when a thread is about to wait for it."""
@@ -422,8 +423,7 @@ def test_threads_that_wait_share_one_flight_and_its_outcome(
             self.lock = lock
 
         def acquire(self, blocking: bool) -> bool:
-            waiting[len(more)].set()
-            more.append(blocking)
+            arrived.release()
             return self.lock.acquire(blocking)  # type: ignore[attr-defined,no-any-return]
 
         def release(self) -> None:
@@ -431,8 +431,8 @@ def test_threads_that_wait_share_one_flight_and_its_outcome(
 
     keeper._flight = Watched(keeper._flight)  # type: ignore[assignment]
     waiters, shared = together(6, keeper.current)
-    for event in waiting:
-        assert event.wait(10)
+    for _ in waiters:
+        assert arrived.acquire(timeout=10)
     gate.leave.set()
     finish(flyer + waiters)
     assert issuer.calls == 1

@@ -92,7 +92,7 @@ def test_credentials_travel_as_json(
 def test_unknown_fields_are_ignored_and_missing_ones_named() -> None:
     data = {"access_key_id": "i", "access_key_secret": "s", "colour": "red"}
     assert Credentials.from_json(data) == Credentials("i", "s")
-    with pytest.raises(ValueError, match="^access_key_secret: missing"):
+    with pytest.raises(ValueError, match=r"^access_key_secret: missing"):
         Credentials.from_json({"access_key_id": "i"})
 
 

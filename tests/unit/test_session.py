@@ -306,7 +306,7 @@ def test_credentials_that_look_expired_make_it_ask_for_the_time_first() -> None:
 @pytest.mark.parametrize("answer", ["fine", expired(), errors.NetworkError("no route")])
 def test_credentials_that_are_expired_send_no_byte(answer: object) -> None:
     session, store = ahead_by_a_day((answer,) * 5)
-    with pytest.raises(errors.CredentialsError, match="^expires_at: "):
+    with pytest.raises(errors.CredentialsError, match=r"^expires_at: "):
         session.call("PUT", "k")
     assert {(m, k) for m, k, _ in store.requests} == {("GET", "")}
 
