@@ -6,291 +6,24 @@
  * --honest (the default) reads bodies and answers their x-oss-hash-crc64ecma; --drop lets the kernel throw bodies away and
  * answers none. PUT, POST ?append&position=, multipart (?uploads, parts, complete all, abort), HEAD, DELETE; keep-alive; no
  * chunked bodies. One line of JSON with the port tells that it is ready; it ends on SIGTERM and when its stdin ends. */
-#include "ossmedia.h"
+#include "sink_oss.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { CONNECTIONS = 250, HEAD = 16384, WINDOW = 256 * 1024, OBJECTS = 1 << 14, UPLOADS = 64, PARTS = 10000 };
-
-typedef enum operation { UNKNOWN, PUT, APPEND, INITIATE, PART, COMPLETE, ABORT, LOOK, DELETE } operation;
-
-typedef enum kind { ABSENT, NORMAL, APPENDABLE, MULTIPART } kind;
-
-typedef struct object {
-    uint64_t name; /* CRC-64 of the request's path; 0: a free slot */
-    uint64_t size, crc;
-    kind is;
-} object;
-
-typedef struct upload {
-    uint64_t id;
-    uint64_t size[PARTS + 1], crc[PARTS + 1]; /* by part number; size 0: no such part */
-} upload;
-
-typedef struct connection {
-    int fd, in_body, close;
-    operation what;
-    object *target;
-    uint64_t position, part, id;        /* of the query */
-    uint64_t body_len, body_left, crc;
-    size_t have;
-    char head[HEAD + 1];
-} connection;
+enum { CONNECTIONS = 250, WINDOW = 256 * 1024 };
 
 static connection *connections[CONNECTIONS];
-static object objects[OBJECTS];
-static upload *uploads[UPLOADS]; /* the slot is the id modulo UPLOADS */
-static uint64_t requests, initiated;
-static int honest = 1;
 static char window[WINDOW];
 static volatile sig_atomic_t ended;
 
-/* ---- answers ---- */
-
-static void answer(connection *c, const char *status, const char *extra, const char *body)
-{
-    char out[2048], date[40], length[48] = "";
-    time_t now = time(NULL);
-    struct tm parts;
-    int len;
-
-    gmtime_r(&now, &parts);
-    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &parts);
-    if (c->what != LOOK && strncmp(status, "204", 3) != 0)
-        snprintf(length, sizeof length, "Content-Length: %zu\r\n", strlen(body));
-    len = snprintf(out, sizeof out,
-                   "HTTP/1.1 %s\r\nServer: AliyunOSS\r\nDate: %s\r\n%sConnection: %s\r\n"
-                   "x-oss-request-id: %024" PRIX64 "\r\nx-oss-server-time: 1\r\n%s\r\n%s",
-                   status, date, length, c->close ? "close" : "keep-alive", ++requests, extra,
-                   c->what == LOOK ? "" : body);
-    if (len < 0 || (size_t)len >= sizeof out || send(c->fd, out, (size_t)len, MSG_NOSIGNAL) != len)
-        c->close = 1;
-}
-
-static void refuse(connection *c, const char *status, const char *code, const char *extra)
-{
-    char body[256];
-
-    snprintf(body, sizeof body, "<Error><Code>%s</Code><Message>%s</Message></Error>", code, code);
-    answer(c, status, extra, body);
-}
-
-/* The headers that tell what is stored: ETag and, when bodies are read, the CRC-64. */
-static void stored(char *out, size_t size, uint64_t crc, const char *more)
-{
-    int len = snprintf(out, size, "ETag: \"%032" PRIX64 "\"\r\n", crc);
-
-    if (honest)
-        len += snprintf(out + len, size - (size_t)len, "x-oss-hash-crc64ecma: %" PRIu64 "\r\n", crc);
-    snprintf(out + len, size - (size_t)len, "%s", more);
-}
-
-/* ---- what OSS would do ---- */
-
-static void do_put(connection *c)
-{
-    char extra[256];
-
-    c->target->is = NORMAL;
-    c->target->size = c->body_len;
-    c->target->crc = c->crc;
-    stored(extra, sizeof extra, c->crc, "");
-    answer(c, "200 OK", extra, "");
-}
-
-static void do_append(connection *c)
-{
-    object *o = c->target;
-    uint64_t size = o->is == ABSENT ? 0 : o->size;
-    char extra[256], next[64];
-
-    snprintf(next, sizeof next, "x-oss-next-append-position: %" PRIu64 "\r\n",
-             c->position == size ? size + c->body_len : size);
-    if (o->is != ABSENT && o->is != APPENDABLE) {
-        refuse(c, "409 Conflict", "ObjectNotAppendable", "");
-    } else if (c->position != size) {
-        refuse(c, "409 Conflict", "PositionNotEqualToLength", next);
-    } else {
-        o->is = APPENDABLE;
-        o->size = size + c->body_len;
-        o->crc = c->crc;
-        stored(extra, sizeof extra, o->crc, next);
-        answer(c, "200 OK", extra, "");
-    }
-}
-
-static void do_initiate(connection *c)
-{
-    uint64_t slot = 0;
-    char body[256];
-
-    while (slot < UPLOADS && uploads[slot])
-        slot++;
-    if (slot < UPLOADS)
-        uploads[slot] = calloc(1, sizeof *uploads[slot]);
-    if (slot == UPLOADS || !uploads[slot]) {
-        refuse(c, "503 Service Unavailable", "ServerBusy", "");
-        return;
-    }
-    uploads[slot]->id = ++initiated * UPLOADS + slot;
-    snprintf(body, sizeof body,
-             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><InitiateMultipartUploadResult><UploadId>%016" PRIX64
-             "</UploadId></InitiateMultipartUploadResult>", uploads[slot]->id);
-    answer(c, "200 OK", "Content-Type: application/xml\r\n", body);
-}
-
-static void end_upload(upload *u)
-{
-    uploads[u->id % UPLOADS] = NULL;
-    free(u);
-}
-
-static void do_part(connection *c, upload *u)
-{
-    char extra[256];
-
-    u->size[c->part] = c->body_len;
-    u->crc[c->part] = c->crc;
-    stored(extra, sizeof extra, c->crc, "");
-    answer(c, "200 OK", extra, "");
-}
-
-static void do_complete(connection *c, upload *u)
-{
-    object *o = c->target;
-    char extra[256];
-
-    o->is = MULTIPART;
-    o->size = o->crc = 0;
-    for (size_t n = 1; n <= PARTS; n++) {
-        if (honest && u->size[n])
-            o->crc = om_crc64_combine(o->crc, u->crc[n], u->size[n]);
-        o->size += u->size[n];
-    }
-    end_upload(u);
-    stored(extra, sizeof extra, o->crc, "Content-Type: application/xml\r\n");
-    answer(c, "200 OK", extra, "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>");
-}
-
-static void do_look(connection *c)
-{
-    static const char *const names[] = {"", "Normal", "Appendable", "Multipart"};
-    const object *o = c->target;
-    char extra[320], more[192];
-
-    if (o->is == ABSENT) {
-        answer(c, "404 Not Found", "", "");
-        return;
-    }
-    snprintf(more, sizeof more, "Content-Length: %" PRIu64 "\r\nx-oss-object-type: %s\r\n", o->size, names[o->is]);
-    if (o->is == APPENDABLE)
-        snprintf(more + strlen(more), sizeof more - strlen(more), "x-oss-next-append-position: %" PRIu64 "\r\n",
-                 o->size);
-    stored(extra, sizeof extra, o->crc, more);
-    answer(c, "200 OK", extra, "");
-}
-
-static void act(connection *c)
-{
-    upload *u = uploads[c->id % UPLOADS];
-
-    if (!c->target)
-        refuse(c, "503 Service Unavailable", "ServerBusy", "");
-    else if ((c->what == PART || c->what == COMPLETE || c->what == ABORT) && (!u || u->id != c->id))
-        refuse(c, "404 Not Found", "NoSuchUpload", "");
-    else if (c->what == PUT)
-        do_put(c);
-    else if (c->what == APPEND)
-        do_append(c);
-    else if (c->what == INITIATE)
-        do_initiate(c);
-    else if (c->what == PART)
-        do_part(c, u);
-    else if (c->what == COMPLETE)
-        do_complete(c, u);
-    else if (c->what == LOOK)
-        do_look(c);
-    else if (c->what == UNKNOWN)
-        refuse(c, "501 Not Implemented", "NotImplemented", "");
-    else {
-        if (c->what == ABORT)
-            end_upload(u);
-        else
-            c->target->is = ABSENT;
-        answer(c, "204 No Content", "", "");
-    }
-}
-
 /* ---- requests ---- */
-
-static object *find_object(const char *path)
-{
-    uint64_t name = om_crc64(0, path, strlen(path)) | 1;
-
-    for (uint64_t i = 0; i < OBJECTS; i++) {
-        object *o = &objects[(name + i) % OBJECTS];
-
-        if (o->name == 0)
-            o->name = name;
-        if (o->name == name)
-            return o;
-    }
-    return NULL;
-}
-
-/* The text behind "name=" (or behind a bare "name") in a query; NULL: not there. */
-static const char *parameter(const char *query, const char *name)
-{
-    size_t len = strlen(name);
-
-    while (query && *query) {
-        if (strncmp(query, name, len) == 0 && strchr("=&", query[len]))
-            return query + len + (query[len] == '=');
-        query = strchr(query, '&');
-        query += query != NULL;
-    }
-    return NULL;
-}
-
-static uint64_t number(const char *text, int base)
-{
-    return text ? (uint64_t)strtoull(text, NULL, base) : 0;
-}
-
-static operation classify(connection *c, const char *method, const char *query)
-{
-    c->position = number(parameter(query, "position"), 10);
-    c->part = number(parameter(query, "partNumber"), 10);
-    c->id = number(parameter(query, "uploadId"), 16);
-    if (strcmp(method, "HEAD") == 0)
-        return LOOK;
-    if (strcmp(method, "DELETE") == 0)
-        return c->id ? ABORT : DELETE;
-    if (strcmp(method, "PUT") == 0 && c->id)
-        return c->part >= 1 && c->part <= PARTS ? PART : UNKNOWN;
-    if (strcmp(method, "PUT") == 0)
-        return PUT;
-    if (strcmp(method, "POST") != 0)
-        return UNKNOWN;
-    if (parameter(query, "append"))
-        return APPEND;
-    if (parameter(query, "uploads"))
-        return INITIATE;
-    return c->id ? COMPLETE : UNKNOWN;
-}
 
 /* Reads the head, which ends in NUL and is taken apart. Returns 0 for what is not a request of known length. */
 static int take_head(connection *c, char *head)
@@ -315,7 +48,8 @@ static int take_head(connection *c, char *head)
             return 0;
         else if (strcasecmp(line, "connection: close") == 0)
             c->close = 1;
-        else if (strcasecmp(line, "expect: 100-continue") == 0 && send(c->fd, "HTTP/1.1 100 Continue\r\n\r\n", 25, MSG_NOSIGNAL) != 25)
+        else if (strcasecmp(line, "expect: 100-continue") == 0 &&
+                 send(c->fd, "HTTP/1.1 100 Continue\r\n\r\n", 25, MSG_NOSIGNAL) != 25)
             return 0;
     }
     c->body_left = c->body_len;
@@ -330,34 +64,166 @@ static void take_body(connection *c, const char *data, size_t len)
     c->body_left -= len;
 }
 
-/* Takes what is in the buffer: heads, and the bodies' beginnings behind them. */
+/* Takes what is in the buffer: heads, and what came of the bodies behind them. */
 static void take_buffer(connection *c)
 {
     while (!c->close) {
-        char *end = c->in_body ? c->head : memmem(c->head, c->have, "\r\n\r\n", 4);
-        size_t used;
+        size_t used = 0, body;
 
         if (!c->in_body) {
+            char *end = memmem(c->head, c->have, "\r\n\r\n", 4);
+
             if (!end) {
                 c->close = c->have == HEAD;
                 return;
             }
             *end = '\0';
-            end += 4;
+            used = (size_t)(end - c->head) + 4;
             if (!take_head(c, c->head)) {
                 c->close = 1;
                 return;
             }
         }
-        used = (size_t)(end - c->head);
-        if (c->have - used < c->body_left) {
-            take_body(c, end, c->have - used);
-            c->have = 0;
+        body = c->have - used < c->body_left ? c->have - used : (size_t)c->body_left;
+        take_body(c, c->head + used, body);
+        c->have -= used + body;
+        memmove(c->head, c->head + used + body, c->have);
+        if (c->body_left)
             return;
-        }
-        take_body(c, end, (size_t)c->body_left);
-        used += (size_t)c->body_len < c->have - used ? 0 : 0;
-        act(c);
         c->in_body = 0;
+        act(c);
     }
+}
+
+static void receive(connection *c)
+{
+    size_t room = c->body_left < WINDOW ? (size_t)c->body_left : WINDOW;
+    ssize_t n = c->in_body ? recv(c->fd, window, room, MSG_DONTWAIT | (honest ? 0 : MSG_TRUNC))
+                           : recv(c->fd, c->head + c->have, HEAD - c->have, MSG_DONTWAIT);
+
+    if (n <= 0) {
+        c->close = n == 0 || (errno != EAGAIN && errno != EINTR);
+    } else if (!c->in_body) {
+        c->have += (size_t)n;
+        take_buffer(c);
+    } else {
+        take_body(c, window, (size_t)n);
+        c->in_body = c->body_left > 0;
+        if (!c->in_body)
+            act(c);
+    }
+}
+
+/* ---- the server ---- */
+
+static void welcome(int listener)
+{
+    int fd = accept(listener, NULL, NULL), slot = 0, one = 1;
+
+    while (slot < CONNECTIONS && connections[slot])
+        slot++;
+    if (fd >= 0 && slot < CONNECTIONS)
+        connections[slot] = calloc(1, sizeof(connection));
+    if (fd < 0 || slot == CONNECTIONS || !connections[slot]) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    connections[slot]->fd = fd;
+}
+
+static void part_with(connection **slot)
+{
+    close((*slot)->fd);
+    free(*slot);
+    *slot = NULL;
+}
+
+static void on_signal(int signal_number)
+{
+    (void)signal_number;
+    ended = 1;
+}
+
+static void serve(int listener, const sigset_t *waiting)
+{
+    struct pollfd polled[CONNECTIONS + 2];
+    connection **owner[CONNECTIONS + 2];
+    char ignored[64];
+
+    while (!ended) {
+        nfds_t count = 2;
+
+        polled[0] = (struct pollfd){.fd = STDIN_FILENO, .events = POLLIN};
+        polled[1] = (struct pollfd){.fd = listener, .events = POLLIN};
+        for (size_t i = 0; i < CONNECTIONS; i++) {
+            if (connections[i]) {
+                owner[count] = &connections[i];
+                polled[count++] = (struct pollfd){.fd = connections[i]->fd, .events = POLLIN};
+            }
+        }
+        if (ppoll(polled, count, NULL, waiting) < 0)
+            continue;
+        if (polled[0].revents && read(STDIN_FILENO, ignored, sizeof ignored) <= 0)
+            ended = 1;
+        for (nfds_t i = 2; i < count; i++) {
+            if (polled[i].revents)
+                receive(*owner[i]);
+            if ((*owner[i])->close)
+                part_with(owner[i]);
+        }
+        if (polled[1].revents)
+            welcome(listener);
+    }
+}
+
+static int listen_here(uint16_t *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, len) != 0 || listen(fd, 64) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
+        perror("ossmedia_sink");
+        return -1;
+    }
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+int main(int argc, char **argv)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigset_t blocked, waiting;
+    uint16_t port;
+    int listener;
+
+    for (int i = 1; i < argc; i++) {
+        honest = strcmp(argv[i], "--drop") != 0;
+        if (honest && strcmp(argv[i], "--honest") != 0) {
+            fprintf(stderr, "usage: ossmedia_sink [--honest | --drop]\n");
+            return 2;
+        }
+    }
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTERM);
+    sigprocmask(SIG_BLOCK, &blocked, &waiting);
+    sigdelset(&waiting, SIGTERM);
+    sigaction(SIGTERM, &action, NULL);
+    listener = listen_here(&port);
+    if (listener < 0)
+        return 1;
+    printf("{\"endpoint\": \"http://127.0.0.1:%u\", \"port\": %u, \"honest\": %s}\n", port, port,
+           honest ? "true" : "false");
+    fflush(stdout);
+    serve(listener, &waiting);
+    for (size_t i = 0; i < CONNECTIONS; i++)
+        if (connections[i])
+            part_with(&connections[i]);
+    for (size_t i = 0; i < UPLOADS; i++)
+        free(uploads[i]);
+    close(listener);
+    return 0;
 }

@@ -1,4 +1,5 @@
-/* crc64_kernels.h - what the kernels of crc64.c share. Registers here are raw: neither first nor last inversion. */
+/* crc64_kernels.h - what the kernels of crc64.c share. Registers here are raw: neither first nor
+ * last inversion. */
 #ifndef OM_CRC64_KERNELS_H
 #define OM_CRC64_KERNELS_H
 

@@ -1,6 +1,8 @@
-/* crc64_pclmul.c - CRC-64/XZ by carry-less multiplication, x86-64. Flows in: bytes and a CRC; flows out: a CRC. Eight vectors of
- * 128 bits run side by side and are folded 1,024 bits ahead per step; the last 128 bits go through the table.
- * Source: V. Gopal et al., Fast CRC Computation for Generic Polynomials Using PCLMULQDQ (Intel, 2009). */
+/* crc64_pclmul.c - CRC-64/XZ by carry-less multiplication, x86-64. Flows in: bytes and a CRC;
+ * flows out: a CRC. Eight vectors of 128 bits run side by side and are folded 1,024 bits ahead
+ * per step; the last 128 bits go through the table.
+ * Source: V. Gopal et al., Fast CRC Computation for Generic Polynomials Using PCLMULQDQ (Intel,
+ * 2009). */
 #include "crc64_kernels.h"
 
 #if defined(OM__CRC64_PCLMUL)
@@ -12,8 +14,9 @@
 #define TARGET __attribute__((target("pclmul,sse4.1")))
 #define EACH(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
 #define LOAD(at, i) _mm_loadu_si128((const __m128i *)(const void *)((at) + 16 * (i)))
-#define FOLD(x, by, next) \
-    _mm_xor_si128(_mm_xor_si128(_mm_clmulepi64_si128(x, by, 0x00), _mm_clmulepi64_si128(x, by, 0x11)), next)
+#define FOLD(x, by, next)                                            \
+    _mm_xor_si128(_mm_xor_si128(_mm_clmulepi64_si128(x, by, 0x00),   \
+                                _mm_clmulepi64_si128(x, by, 0x11)), next)
 
 TARGET uint64_t om__crc64_pclmul(uint64_t crc, const void *data, size_t len)
 {

@@ -1,5 +1,6 @@
-/* crc64_pmull.c - CRC-64/XZ by polynomial multiplication, AArch64. Flows in: bytes and a CRC; flows out: a CRC. Eight vectors of
- * 128 bits run side by side and are folded 1,024 bits ahead per step; the last 128 bits go through the table.
+/* crc64_pmull.c - CRC-64/XZ by polynomial multiplication, AArch64. Flows in: bytes and a CRC;
+ * flows out: a CRC. Eight vectors of 128 bits run side by side and are folded 1,024 bits ahead
+ * per step; the last 128 bits go through the table.
  * Source: as crc64_pclmul.c; PMULL of the Armv8 cryptographic extension. */
 #include "crc64_kernels.h"
 
@@ -32,8 +33,8 @@ TARGET static inline uint64x2_t fold(uint64x2_t x, poly64x2_t by, uint64x2_t nex
 
 TARGET uint64_t om__crc64_pmull(uint64_t crc, const void *data, size_t len)
 {
-    static const uint64_t multipliers[4] = {OM__FOLD_128_EARLY, OM__FOLD_128_LATE, OM__FOLD_1024_EARLY,
-                                            OM__FOLD_1024_LATE};
+    static const uint64_t multipliers[4] = {OM__FOLD_128_EARLY, OM__FOLD_128_LATE,
+                                            OM__FOLD_1024_EARLY, OM__FOLD_1024_LATE};
     const poly64x2_t near = vreinterpretq_p64_u64(vld1q_u64(multipliers));
     const poly64x2_t far = vreinterpretq_p64_u64(vld1q_u64(multipliers + 2));
     const uint8_t *at = data, *end = at + len;

@@ -10,7 +10,7 @@ enum { HOST_MAX = 253 }; /* bytes; Source: RFC 1035 */
 
 typedef struct origin {
     om__span host; /* without brackets */
-    int literal6, https;
+    int literal, https; /* literal: 6 or 4, an IP address; 0: a name */
     uint16_t port;
 } origin;
 
@@ -24,26 +24,27 @@ static int parse_port(om__span text, uint16_t *out)
     return 1;
 }
 
-static int host_char(char c, int literal6)
+static int host_char(char c, int in_brackets)
 {
     int letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 
-    return letter || c == '.' || c == '-' || (literal6 && c == ':') || (!literal6 && c == '_');
+    return letter || c == '.' || c == '-' || (in_brackets && c == ':') || (!in_brackets && c == '_');
 }
 
 static const char *parse_host(const char *at, origin *out)
 {
+    int in_brackets = *at == '[';
     const char *end;
 
-    out->literal6 = *at == '[';
-    at += out->literal6;
+    at += in_brackets;
     end = at;
-    while (*end && host_char(*end, out->literal6))
+    while (*end && host_char(*end, in_brackets))
         end++;
     out->host = (om__span){at, (size_t)(end - at)};
-    if (!out->host.len || out->host.len > HOST_MAX || (out->literal6 && *end != ']'))
+    out->literal = in_brackets ? 6 : strspn(at, "0123456789.") >= out->host.len ? 4 : 0;
+    if (!out->host.len || out->host.len > HOST_MAX || (in_brackets && *end != ']'))
         return NULL;
-    return end + out->literal6;
+    return end + in_brackets;
 }
 
 static int parse_origin(const char *what, const char *text, origin *out, om_error *err)
@@ -98,7 +99,7 @@ static char *make_host_line(const om__endpoint *endpoint, const origin *o)
         return NULL;
     if (!usual)
         snprintf(port, sizeof port, ":%u", (unsigned)o->port);
-    snprintf(out, size, o->literal6 ? "[%s]%s" : "%s%s", endpoint->host, port);
+    snprintf(out, size, o->literal == 6 ? "[%s]%s" : "%s%s", endpoint->host, port);
     return out;
 }
 
@@ -128,7 +129,7 @@ int om__endpoint_parse(om__endpoint *out, const om_config *config, om_error *err
     rc = parse_origin("endpoint", config->endpoint, &o, err);
     if (rc < 0)
         return rc;
-    if (with_bucket && o.literal6)
+    if (with_bucket && o.literal)
         return om__fail(err, OM_E_ARG, "endpoint: an IP literal needs path style");
     out->https = o.https;
     out->port = o.port;

@@ -1,5 +1,5 @@
-/* error.c - codes and their words. Flows in: a code and a message; flows out: the caller's om_error. Never logs, never
- * allocates, never holds a secret. */
+/* error.c - codes and their words. Flows in: a code and a message; flows out: the caller's
+ * om_error. Never logs, never allocates, never holds a secret. */
 #include "error.h"
 
 #include <stdarg.h>

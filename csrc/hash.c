@@ -1,5 +1,6 @@
-/* hash.c - MD5, SHA-1, SHA-256 and HMAC over any split of the input. Flows in: bytes and keys; flows out: digests. Never
- * allocates. The SHA-256 block functions are in sha256.c, those of MD5 and SHA-1 in md5_sha1.c. */
+/* hash.c - MD5, SHA-1, SHA-256 and HMAC over any split of the input. Flows in: bytes and keys;
+ * flows out: digests. Never allocates. The SHA-256 block functions are in sha256.c, those of MD5
+ * and SHA-1 in md5_sha1.c. */
 #include "hash_blocks.h"
 
 #include <string.h>
@@ -48,7 +49,8 @@ static void words_out(const uint32_t *state, size_t count, uint8_t *out, int big
 }
 
 /* Adds 0x80, zeros and the length in bits. */
-static void pad(void *state, uint8_t *block, uint64_t total, int big_endian, om__hash_blocks_fn *run)
+static void pad(void *state, uint8_t *block, uint64_t total, int big_endian,
+                om__hash_blocks_fn *run)
 {
     size_t kept = (size_t)(total % OM__HASH_BLOCK);
     uint32_t bits[2] = {(uint32_t)(total >> 29), (uint32_t)total << 3};
@@ -60,7 +62,8 @@ static void pad(void *state, uint8_t *block, uint64_t total, int big_endian, om_
         kept = 0;
     }
     memset(block + kept, 0, OM__HASH_BLOCK - 8 - kept);
-    words_out(big_endian ? bits : (uint32_t[2]){bits[1], bits[0]}, 2, block + OM__HASH_BLOCK - 8, big_endian);
+    words_out(big_endian ? bits : (uint32_t[2]){bits[1], bits[0]}, 2, block + OM__HASH_BLOCK - 8,
+              big_endian);
     run(state, block, 1);
 }
 
@@ -85,7 +88,8 @@ void om__md5_end(om__md5 *h, uint8_t out[OM__MD5_SIZE])
 
 void om__sha1_init(om__sha1 *h)
 {
-    static const uint32_t start[5] = {0x67452301u, 0xEFCDAB89u, 0x98BADCFEu, 0x10325476u, 0xC3D2E1F0u};
+    static const uint32_t start[5] = {0x67452301u, 0xEFCDAB89u, 0x98BADCFEu, 0x10325476u,
+                                      0xC3D2E1F0u};
 
     memcpy(h->state, start, sizeof start);
     h->len = 0;
@@ -166,7 +170,8 @@ void om__hmac_sha1_end(const om__hmac_sha1_key *key, om__sha1 *inner, uint8_t ou
     om__sha1_end(&outer, out);
 }
 
-void om__hmac_sha1(const om__hmac_sha1_key *key, const void *data, size_t len, uint8_t out[OM__SHA1_SIZE])
+void om__hmac_sha1(const om__hmac_sha1_key *key, const void *data, size_t len,
+                   uint8_t out[OM__SHA1_SIZE])
 {
     om__sha1 inner = key->inner;
 
@@ -195,7 +200,8 @@ void om__hmac_sha256_key_init(om__hmac_sha256_key *key, const void *secret, size
     om__wipe(digest, sizeof digest);
 }
 
-void om__hmac_sha256_end(const om__hmac_sha256_key *key, om__sha256 *inner, uint8_t out[OM__SHA256_SIZE])
+void om__hmac_sha256_end(const om__hmac_sha256_key *key, om__sha256 *inner,
+                         uint8_t out[OM__SHA256_SIZE])
 {
     om__sha256 outer = key->outer;
 

@@ -1,4 +1,5 @@
-/* hash.h - MD5, SHA-1, SHA-256 and HMAC with precomputed pads. Pure C, no TLS library needed, no allocation.
+/* hash.h - MD5, SHA-1, SHA-256 and HMAC with precomputed pads. Pure C, no TLS library needed, no
+ * allocation.
  * Source: RFC 1321, FIPS 180-4, RFC 2104. */
 #ifndef OM_HASH_H
 #define OM_HASH_H
@@ -36,7 +37,8 @@ void om__sha256_init(om__sha256 *h);
 void om__sha256_add(om__sha256 *h, const void *data, size_t len);
 void om__sha256_end(om__sha256 *h, uint8_t out[OM__SHA256_SIZE]);
 
-/* A key whose two pads are hashed once: a MAC of a short text then costs the text's blocks and one more. */
+/* A key whose two pads are hashed once: a MAC of a short text then costs the text's blocks and
+ * one more. */
 typedef struct om__hmac_sha1_key {
     om__sha1 inner, outer;
 } om__hmac_sha1_key;
@@ -47,9 +49,11 @@ typedef struct om__hmac_sha256_key {
 
 /* A MAC over pieces: copy key->inner, add the pieces, then end. */
 void om__hmac_sha1_end(const om__hmac_sha1_key *key, om__sha1 *inner, uint8_t out[OM__SHA1_SIZE]);
-void om__hmac_sha256_end(const om__hmac_sha256_key *key, om__sha256 *inner, uint8_t out[OM__SHA256_SIZE]);
+void om__hmac_sha256_end(const om__hmac_sha256_key *key, om__sha256 *inner,
+                         uint8_t out[OM__SHA256_SIZE]);
 void om__hmac_sha1_key_init(om__hmac_sha1_key *key, const void *secret, size_t len);
-void om__hmac_sha1(const om__hmac_sha1_key *key, const void *data, size_t len, uint8_t out[OM__SHA1_SIZE]);
+void om__hmac_sha1(const om__hmac_sha1_key *key, const void *data, size_t len,
+                   uint8_t out[OM__SHA1_SIZE]);
 void om__hmac_sha256_key_init(om__hmac_sha256_key *key, const void *secret, size_t len);
 void om__hmac_sha256(const om__hmac_sha256_key *key, const void *data, size_t len,
                      uint8_t out[OM__SHA256_SIZE]);

@@ -25,9 +25,10 @@ typedef struct om__exchange {
 
 /* ---- the answer ---- */
 
+/* 203 comes from a transforming middleman, not from whom was asked; its body is kept as an error's. */
 static int is_success(const om__exchange *x)
 {
-    return x->response.status >= 200 && x->response.status < 300;
+    return x->response.status >= 200 && x->response.status < 300 && x->response.status != 203;
 }
 
 /* The head is complete: says what came, refuses what would not fit before a byte of it is read. */
@@ -156,15 +157,21 @@ static int64_t send_window(om__exchange *x, int *whole)
     return n;
 }
 
-/* Bytes of an answer while the request is still going out. 100-continue is no answer. */
+/* Bytes of an answer while the request is still going out: all there are. 100-continue is no answer. */
 static int take_early(om__exchange *x, om_error *err)
 {
-    int64_t n = om__conn_receive(x->conn, x->conn->buffer, sizeof x->conn->buffer);
+    int64_t n = 1;
+    int rc = OM_OK;
 
-    if (n > 0)
-        return feed(x, x->conn->buffer, (size_t)n, err);
+    while (n > 0 && rc == OM_OK && !x->head_seen) {
+        n = om__conn_receive(x->conn, x->conn->buffer, sizeof x->conn->buffer);
+        if (n > 0)
+            rc = feed(x, x->conn->buffer, (size_t)n, err);
+    }
     x->closed = n == OM__NET_CLOSED;
-    return n == OM__NET_BROKEN ? om__fail(err, OM_E_NETWORK, "the connection broke while the request was sent") : OM_OK;
+    if (n == OM__NET_BROKEN)
+        return om__fail(err, OM_E_NETWORK, "the connection broke while the request was sent");
+    return rc;
 }
 
 /* Sends until all is out, or the peer has answered, or it takes no more; the last two are not errors yet: what it said may

@@ -30,13 +30,13 @@ typedef struct om__http_request {
 
 typedef struct om__http_answer {
     char *head; size_t head_size;   /* the caller's; header lines as in om__response */
-    void *out; uint64_t out_size;   /* body of a 2xx answer */
+    void *out; uint64_t out_size;   /* body of a 2xx answer, but 203 */
     char *error_out; size_t error_size; /* body of any other answer, cut at error_size */
     /* filled */
     int status;                     /* 0: no answer came */
     size_t head_len;
     int64_t content_length;
-    uint64_t body_len;              /* in out (2xx) or error_out (others, cut) */
+    uint64_t body_len;              /* in out (2xx but 203) or error_out (others, cut) */
     uint64_t sent_crc64;            /* CRC-64 of the request body (whole, even when the answer came early: undefined then) */
     int body_sent;                  /* 1: the whole request body went out before the answer was complete */
     int maybe_done;                 /* 1: request bytes went out, so the request may have taken effect */

@@ -86,7 +86,7 @@ int64_t om__net_send(int fd, const om__span *parts, int count)
         pieces[used++].iov_len = parts[i].len;
     }
     message.msg_iov = pieces;
-    message.msg_iovlen = (size_t)used;
+    message.msg_iovlen = (unsigned char)used; /* size_t or int, as the C library likes */
     if (used == 0)
         return 0;
     for (;;) {
@@ -129,8 +129,8 @@ int om__net_set_io_timeout(int fd, uint32_t io_timeout_ms, om_error *err)
     int flags = fcntl(fd, F_GETFL);
 
     memset(&limit, 0, sizeof limit);
-    limit.tv_sec = io_timeout_ms / 1000;
-    limit.tv_usec = io_timeout_ms % 1000 * 1000;
+    limit.tv_sec = (time_t)(io_timeout_ms / 1000);
+    limit.tv_usec = (suseconds_t)(io_timeout_ms % 1000 * 1000);
     if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0 ||
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0)
         return om__fail(err, OM_E_NETWORK, "SO_RCVTIMEO: %s", strerror(errno));

@@ -95,7 +95,7 @@ typedef struct om_options {
 } om_options;
 
 typedef struct om_answer {
-    int status;                  /* 2xx, 304 */
+    int status;                  /* 2xx but 203, 304 */
     int has_crc64;
     uint64_t crc64;              /* x-oss-hash-crc64ecma, of the whole object */
     int64_t content_length;      /* as announced (HEAD: the object's size); -1: not announced */
@@ -173,12 +173,13 @@ int om_store_sign_url(om_store *store, const char *method, const char *key, cons
                       om_error *err) OM_NODISCARD;
 
 /* One exchange: signs, sends, reads the answer. Not repeated, but for a kept-alive connection that turns out to be
- * dead before a byte of the answer came (and then only if `method` may be repeated: not POST).
+ * dead before a byte of the answer came (and then only what may be repeated: no POST, no x-oss-forbid-overwrite).
  * `key` "" means the bucket. `query` is percent-encoded, "append&position=5"; "" for none. `headers` are
  * "Name: value\n" lines, or NULL.
  *
- * Returns  OM_OK for 2xx and 304, `answer` is filled; else OM_E_* and `err` (answer->next_position, ->crc64 and
- *          ->head are filled for errors with an answer, too). More body than `out_size` is OM_E_PROTOCOL.
+ * Returns  OM_OK for 2xx (but 203: stored, its callback failed) and 304, `answer` is filled; else OM_E_* and `err`
+ *          (answer->next_position, ->crc64 and ->head are filled for errors with an answer, too). More body than
+ *          `out_size` is OM_E_PROTOCOL.
  * Memory   `body` and `out` are used during the call only.
  */
 int om_store_exchange(om_store *store, const char *method, const char *key, const char *query,

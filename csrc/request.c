@@ -1,5 +1,6 @@
-/* request.c - one HTTP request. Flows in: spans that users and our own code give; flows out: checked fields and the head's
- * bytes. Never allocates, never sends, never puts a value into an error message. */
+/* request.c - one HTTP request. Flows in: spans that users and our own code give; flows out:
+ * checked fields and the head's bytes. Never allocates, never sends, never puts a value into an
+ * error message. */
 #include "request.h"
 
 #include <string.h>
@@ -15,13 +16,15 @@ int om__check_bucket(om__span bucket, om_error *err)
         int plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 
         if (!plain && (c != '-' || i == 0 || i == bucket.len - 1))
-            return om__fail(err, OM_E_ARG, "bucket: only a-z, 0-9 and inner '-' are allowed (character %zu)",
+            return om__fail(err, OM_E_ARG,
+                            "bucket: only a-z, 0-9 and inner '-' are allowed (character %zu)",
                             i + 1);
     }
     return OM_OK;
 }
 
-/* Length of the UTF-8 sequence that begins at `at`; 0: broken (overlong forms and surrogates, too). */
+/* Length of the UTF-8 sequence that begins at `at`; 0: broken (overlong forms and surrogates,
+ * too). */
 static size_t utf8_sequence(const unsigned char *at, size_t left)
 {
     unsigned char c = at[0], low = 0x80, high = 0xBF;
@@ -56,7 +59,8 @@ int om__check_key(om__span key, om_error *err)
     size_t i, len;
 
     if (key.len < 1 || key.len > OM__KEY_MAX)
-        return om__fail(err, OM_E_ARG, "key: must have 1 to %d bytes of UTF-8, has %zu", OM__KEY_MAX, key.len);
+        return om__fail(err, OM_E_ARG, "key: must have 1 to %d bytes of UTF-8, has %zu",
+                        OM__KEY_MAX, key.len);
     if (at[0] == '/' || at[0] == '\\')
         return om__fail(err, OM_E_ARG, "key: must not begin with '/' or '\\'");
     for (i = 0; i < key.len; i += len) {
@@ -79,14 +83,17 @@ int om__check_text(const char *what, om__span text, size_t max, om_error *err)
     size_t i;
 
     if (text.len > max)
-        return om__fail(err, OM_E_ARG, "%s: must have at most %zu bytes, has %zu", what, max, text.len);
+        return om__fail(err, OM_E_ARG, "%s: must have at most %zu bytes, has %zu", what, max,
+                        text.len);
     for (i = 0; i < text.len; i++)
         if (is_control(text.at[i]))
-            return om__fail(err, OM_E_ARG, "%s: control characters are not allowed (byte %zu)", what, i);
+            return om__fail(err, OM_E_ARG, "%s: control characters are not allowed (byte %zu)",
+                            what, i);
     return OM_OK;
 }
 
-/* The piece up to `c`, cut off from *rest; the whole rest when there is no `c`. *found tells which. */
+/* The piece up to `c`, cut off from *rest; the whole rest when there is no `c`. *found tells
+ * which. */
 static om__span cut_at(om__span *rest, char c, int *found)
 {
     const char *at = rest->len ? memchr(rest->at, c, rest->len) : NULL;
@@ -141,13 +148,18 @@ static int add_query_field(om__request *request, om__span piece, om_error *err)
     if (found)
         field.value = piece;
     if (field.name.len == 0)
-        return om__fail(err, OM_E_ARG, "query: parameter %zu has no name", request->query_count + 1);
+        return om__fail(err, OM_E_ARG, "query: parameter %zu has no name",
+                        request->query_count + 1);
     if (!is_encoded(field.name) || !is_encoded(field.value))
-        return om__fail(err, OM_E_ARG, "query: parameter %zu is not percent-encoded as RFC 3986 wants it (upper case, "
-                        "unreserved characters plain)", request->query_count + 1);
+        return om__fail(
+            err, OM_E_ARG,
+            "query: parameter %zu is not percent-encoded as RFC 3986 wants it (upper case, "
+            "unreserved characters plain)",
+            request->query_count + 1);
     for (i = 0; i < request->query_count; i++)
         if (same(request->query[i].name, field.name))
-            return om__fail(err, OM_E_ARG, "query: parameter %zu is given twice", request->query_count + 1);
+            return om__fail(err, OM_E_ARG, "query: parameter %zu is given twice",
+                            request->query_count + 1);
     if (request->query_count == OM__QUERY_MAX)
         return om__fail(err, OM_E_ARG, "query: more than %d parameters", OM__QUERY_MAX);
     request->query[request->query_count++] = field;
@@ -186,8 +198,8 @@ static int is_token(om__span text)
 static int is_ours(om__span name)
 {
     static const char *const ours[] = {
-        "host", "content-length", "transfer-encoding", "connection", "expect", "authorization", "date",
-        "x-oss-date", "x-oss-security-token",
+        "host",          "content-length", "transfer-encoding", "connection",           "expect",
+        "authorization", "date",           "x-oss-date",        "x-oss-security-token",
     };
     size_t i;
 
@@ -205,17 +217,20 @@ static int add_header_line(om__request *request, om__span line, size_t number, o
 
     name = cut_at(&line, ':', &found);
     if (!found || !is_token(name))
-        return om__fail(err, OM_E_ARG, "headers: line %zu does not begin with a header name and ':'", number);
+        return om__fail(err, OM_E_ARG,
+                        "headers: line %zu does not begin with a header name and ':'", number);
     shown = name.len < 64 ? (int)name.len : 64;
     if (is_ours(name))
         return om__fail(err, OM_E_ARG, "headers: %.*s is set by ossmedia itself", shown, name.at);
     value = om__span_trim(line);
     for (i = 0; i < value.len; i++)
         if (is_control(value.at[i]))
-            return om__fail(err, OM_E_ARG, "headers: the value of %.*s has a control character (byte %zu)", shown,
+            return om__fail(err, OM_E_ARG,
+                            "headers: the value of %.*s has a control character (byte %zu)", shown,
                             name.at, i);
     for (i = 0; i < request->header_count; i++)
-        if (request->header[i].name.len == name.len && om__same_nocase(request->header[i].name.at, name.at, name.len))
+        if (request->header[i].name.len == name.len &&
+            om__same_nocase(request->header[i].name.at, name.at, name.len))
             return om__fail(err, OM_E_ARG, "headers: %.*s is given twice", shown, name.at);
     return om__request_add_header(request, name, value, err);
 }

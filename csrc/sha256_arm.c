@@ -1,5 +1,5 @@
-/* sha256_arm.c - SHA-256's block function with the Armv8 cryptographic extension. Flows in: whole blocks of 64 bytes; flows
- * out: the new state. Source: FIPS 180-4, Arm's architecture manual. */
+/* sha256_arm.c - SHA-256's block function with the Armv8 cryptographic extension. Flows in: whole
+ * blocks of 64 bytes; flows out: the new state. Source: FIPS 180-4, Arm's architecture manual. */
 #include "hash_blocks.h"
 
 #if defined(OM__SHA256_ARM)

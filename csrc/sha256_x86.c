@@ -1,5 +1,6 @@
-/* sha256_x86.c - SHA-256's block function with the SHA extensions, and with BMI2 and AVX (four words of the message schedule at
- * once). Flows in: whole blocks of 64 bytes; flows out: the new state. Source: FIPS 180-4, Intel's instruction manual. */
+/* sha256_x86.c - SHA-256's block function with the SHA extensions, and with BMI2 and AVX (four
+ * words of the message schedule at once). Flows in: whole blocks of 64 bytes; flows out: the new
+ * state. Source: FIPS 180-4, Intel's instruction manual. */
 #include "hash_blocks.h"
 
 #if defined(OM__SHA256_X86)
@@ -26,10 +27,12 @@
     NI_NEXT(x2, x3, x0, x1) NI_ROUNDS(x2, i + 2)        \
     NI_NEXT(x3, x0, x1, x2) NI_ROUNDS(x3, i + 3)
 
-__attribute__((target("sha,sse4.1"))) void om__sha256_sha_ni(uint32_t *state, const uint8_t *data, size_t blocks)
+__attribute__((target("sha,sse4.1"))) void om__sha256_sha_ni(uint32_t *state, const uint8_t *data,
+                                                             size_t blocks)
 {
     const __m128i swap = BYTE_SWAP;
-    __m128i low = _mm_shuffle_epi32(LOAD(state), 0xB1), high = _mm_shuffle_epi32(LOAD(state + 4), 0x1B);
+    __m128i low = _mm_shuffle_epi32(LOAD(state), 0xB1);
+    __m128i high = _mm_shuffle_epi32(LOAD(state + 4), 0x1B);
     __m128i abef = _mm_alignr_epi8(low, high, 8), cdgh = _mm_blend_epi16(high, low, 0xF0);
     __m128i x0, x1, x2, x3, t, abef_before, cdgh_before;
 
@@ -65,12 +68,14 @@ __attribute__((target("sha,sse4.1"))) void om__sha256_sha_ni(uint32_t *state, co
     u = _mm_xor_si128(_mm_srli_epi64(t, 17), _mm_srli_epi64(t, 19));                            \
     x0 = _mm_add_epi32(x0, _mm_shuffle_epi8(_mm_xor_si128(u, _mm_srli_epi32(t, 10)), to_high)); \
     STORE(wk + 4 * ((i) & 3), _mm_add_epi32(x0, LOAD(om__sha256_constants + 4 * (i))));
-#define STEP(a, b, c, d, e, f, g, h, i)                                                                     \
-    h += wk[i] + (om__rotate_right(e, 6) ^ om__rotate_right(e, 11) ^ om__rotate_right(e, 25));              \
-    h += (e & f) + (~e & g);                                                                                \
-    d += h;                                                                                                 \
-    ab = a ^ b;                                                                                             \
-    h += (om__rotate_right(a, 2) ^ om__rotate_right(a, 13) ^ om__rotate_right(a, 22)) + (b ^ (ab & bc));    \
+#define SUM0(x) (om__rotate_right(x, 2) ^ om__rotate_right(x, 13) ^ om__rotate_right(x, 22))
+#define SUM1(x) (om__rotate_right(x, 6) ^ om__rotate_right(x, 11) ^ om__rotate_right(x, 25))
+#define STEP(a, b, c, d, e, f, g, h, i) \
+    h += wk[i] + SUM1(e);               \
+    h += (e & f) + (~e & g);            \
+    d += h;                             \
+    ab = a ^ b;                         \
+    h += SUM0(a) + (b ^ (ab & bc));     \
     bc = ab;
 #define SIXTEEN                         \
     STEP(a, b, c, d, e, f, g, h, 0)     \
@@ -93,7 +98,8 @@ __attribute__((target("sha,sse4.1"))) void om__sha256_sha_ni(uint32_t *state, co
     x = _mm_shuffle_epi8(LOAD(data + 16 * (i)), swap); \
     STORE(wk + 4 * (i), _mm_add_epi32(x, LOAD(om__sha256_constants + 4 * (i))));
 
-__attribute__((target("avx,bmi,bmi2"))) void om__sha256_bmi2(uint32_t *state, const uint8_t *data, size_t blocks)
+__attribute__((target("avx,bmi,bmi2"))) void om__sha256_bmi2(uint32_t *state, const uint8_t *data,
+                                                             size_t blocks)
 {
     const __m128i swap = BYTE_SWAP, to_low = _mm_set_epi64x(-1, 0x0B0A090803020100);
     const __m128i to_high = _mm_set_epi64x(0x0B0A090803020100, -1);
@@ -126,14 +132,17 @@ __attribute__((target("avx,bmi,bmi2"))) void om__sha256_bmi2(uint32_t *state, co
 
 unsigned om__sha256_cpu(void)
 {
-    static atomic_uint known; /* CPUID is slow, in a virtual machine very; 0: not asked yet, bit 2: asked */
+    /* CPUID is slow, in a virtual machine very: asked once. 0: not yet; bit 2: asked. */
+    static atomic_uint known;
     unsigned has = atomic_load_explicit(&known, memory_order_relaxed), eax, ebx, ecx, edx;
 
     if (!has) {
         has = 4;
-        if (__builtin_cpu_supports("avx") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
+        if (__builtin_cpu_supports("avx") && __builtin_cpu_supports("bmi") &&
+            __builtin_cpu_supports("bmi2"))
             has |= 1;
-        if (__builtin_cpu_supports("sse4.1") && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && ebx >> 29 & 1)
+        if (__builtin_cpu_supports("sse4.1") && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) &&
+            ebx >> 29 & 1)
             has |= 2;
         atomic_store_explicit(&known, has, memory_order_relaxed);
     }

@@ -1,5 +1,6 @@
-/* sign.c - signatures V4 and V1 of OSS. Flows in: a request, credentials and the time; flows out: header lines or a URL.
- * Never asks a clock, never sends, never allocates while it signs; secrets stay in the signer. */
+/* sign.c - signatures V4 and V1 of OSS. Flows in: a request, credentials and the time; flows out:
+ * header lines or a URL. Never asks a clock, never sends, never allocates while it signs; secrets
+ * stay in the signer. */
 #include "sign.h"
 
 #include <string.h>
@@ -19,7 +20,8 @@ static void add_sha1(void *hash, const void *data, size_t len)
 }
 
 /* Writes the signature as 64 hex digits. */
-static void sign_v4(const om__signer *signer, const om__request *request, const om__signed *parts, om__text *out)
+static void sign_v4(const om__signer *signer, const om__request *request, const om__signed *parts,
+                    om__text *out)
 {
     char hex[2 * OM__SHA256_SIZE + 1];
     uint8_t digest[OM__SHA256_SIZE];
@@ -42,8 +44,8 @@ static void sign_v4(const om__signer *signer, const om__request *request, const 
 }
 
 /* Writes the signature in base64. */
-static void sign_v1(const om__signer *signer, const om__request *request, const om__signed *parts, om__span date,
-                    om__text *out)
+static void sign_v1(const om__signer *signer, const om__request *request, const om__signed *parts,
+                    om__span date, om__text *out)
 {
     om__sha1 hash = signer->v1_key.inner;
     om__sink sink;
@@ -58,17 +60,20 @@ static void sign_v1(const om__signer *signer, const om__request *request, const 
 }
 
 /* A header whose value is a copy in `memory`. */
-static int add_copied(om__request *request, const char *name, const char *value, om__text *memory, om_error *err)
+static int add_copied(om__request *request, const char *name, const char *value, om__text *memory,
+                      om_error *err)
 {
     om__span kept = {memory->at + memory->len, strlen(value)};
 
     om__text_add(memory, value, kept.len);
     if (memory->overflow)
-        return om__fail(err, OM_E_ARG, "signature: the headers do not fit into %zu bytes", memory->size);
+        return om__fail(err, OM_E_ARG, "signature: the headers do not fit into %zu bytes",
+                        memory->size);
     return om__request_add_header(request, om__span_z(name), kept, err);
 }
 
-static int sign_headers_v4(om__signer *signer, om__request *request, om__text *memory, om_error *err)
+static int sign_headers_v4(om__signer *signer, om__request *request, om__text *memory,
+                           om_error *err)
 {
     char credential_memory[OM__CREDENTIAL_MAX];
     om__signed parts;
@@ -77,13 +82,16 @@ static int sign_headers_v4(om__signer *signer, om__request *request, om__text *m
     int code = OM_OK;
 
     if (!om__signed_find(request, "x-oss-content-sha256"))
-        code = om__request_add_header(request, om__span_z("x-oss-content-sha256"), om__span_z("UNSIGNED-PAYLOAD"), err);
+        code = om__request_add_header(request, om__span_z("x-oss-content-sha256"),
+                                      om__span_z("UNSIGNED-PAYLOAD"), err);
     if (code == OM_OK)
         code = add_copied(request, "x-oss-date", signer->iso_date, memory, err);
     if (code == OM_OK && signer->token)
-        code = om__request_add_header(request, om__span_z("x-oss-security-token"), om__span_z(signer->token), err);
+        code = om__request_add_header(request, om__span_z("x-oss-security-token"),
+                                      om__span_z(signer->token), err);
     if (code == OM_OK)
-        code = om__signed_headers_v4(&parts, request, signer->additional ? signer->additional : "host", err);
+        code = om__signed_headers_v4(&parts, request,
+                                     signer->additional ? signer->additional : "host", err);
     om__text_init(&credential, credential_memory, sizeof credential_memory);
     if (code == OM_OK)
         code = om__signer_credential(signer, &credential, err);
@@ -101,7 +109,8 @@ static int sign_headers_v4(om__signer *signer, om__request *request, om__text *m
     return om__request_add_header(request, om__span_z("Authorization"), value, err);
 }
 
-static int sign_headers_v1(om__signer *signer, om__request *request, om__text *memory, om_error *err)
+static int sign_headers_v1(om__signer *signer, om__request *request, om__text *memory,
+                           om_error *err)
 {
     const om__field *date = om__signed_find(request, "x-oss-date");
     om__signed parts;
@@ -115,7 +124,8 @@ static int sign_headers_v1(om__signer *signer, om__request *request, om__text *m
         code = add_copied(request, "Date", signer->date, memory, err);
     }
     if (code == OM_OK && signer->token)
-        code = om__request_add_header(request, om__span_z("x-oss-security-token"), om__span_z(signer->token), err);
+        code = om__request_add_header(request, om__span_z("x-oss-security-token"),
+                                      om__span_z(signer->token), err);
     if (code < 0)
         return code;
     om__signed_headers_v1(&parts, request);
@@ -129,7 +139,8 @@ static int sign_headers_v1(om__signer *signer, om__request *request, om__text *m
     return om__request_add_header(request, om__span_z("Authorization"), value, err);
 }
 
-int om__sign_request(om__signer *signer, om__request *request, int64_t now, om__text *memory, om_error *err)
+int om__sign_request(om__signer *signer, om__request *request, int64_t now, om__text *memory,
+                     om_error *err)
 {
     size_t before = request->header_count;
     int code = om__signer_prepare(signer, now, err);
@@ -138,7 +149,8 @@ int om__sign_request(om__signer *signer, om__request *request, int64_t now, om__
         code = signer->version == 4 ? sign_headers_v4(signer, request, memory, err)
                                     : sign_headers_v1(signer, request, memory, err);
     if (code == OM_OK && memory->overflow)
-        code = om__fail(err, OM_E_ARG, "signature: the headers do not fit into %zu bytes", memory->size);
+        code = om__fail(err, OM_E_ARG, "signature: the headers do not fit into %zu bytes",
+                        memory->size);
     if (code < 0)
         request->header_count = before;
     return code;
@@ -152,7 +164,8 @@ static void write_pair(om__text *out, char before, om__span name, om__span value
     om__text_add_percent(out, value.at, value.len, 0);
 }
 
-static void write_url(const om__request *request, const char *scheme, const om__pair *added, size_t count, om__text *out)
+static void write_url(const om__request *request, const char *scheme, const om__pair *added,
+                      size_t count, om__text *out)
 {
     size_t i;
 
@@ -171,8 +184,8 @@ static void add_pair(om__pair *added, size_t *count, const char *name, om__span 
     added[(*count)++] = pair;
 }
 
-static int sign_url_v4(om__signer *signer, const om__request *request, const char *scheme, om__span seconds,
-                       om__text *out, om_error *err)
+static int sign_url_v4(om__signer *signer, const om__request *request, const char *scheme,
+                       om__span seconds, om__text *out, om_error *err)
 {
     char credential_memory[OM__CREDENTIAL_MAX];
     om__pair added[OM__ADDED_MAX];
@@ -180,7 +193,8 @@ static int sign_url_v4(om__signer *signer, const om__request *request, const cha
     om__signed parts;
     om__text credential;
     om__span span;
-    int code = om__signed_headers_v4(&parts, request, signer->additional ? signer->additional : "", err);
+    int code =
+        om__signed_headers_v4(&parts, request, signer->additional ? signer->additional : "", err);
 
     om__text_init(&credential, credential_memory, sizeof credential_memory);
     if (code == OM_OK)
@@ -204,8 +218,8 @@ static int sign_url_v4(om__signer *signer, const om__request *request, const cha
     return OM_OK;
 }
 
-static int sign_url_v1(om__signer *signer, const om__request *request, const char *scheme, om__span expires,
-                       om__text *out)
+static int sign_url_v1(om__signer *signer, const om__request *request, const char *scheme,
+                       om__span expires, om__text *out)
 {
     char memory[OM__SHA1_SIZE * 2];
     om__pair added[OM__ADDED_MAX];
@@ -240,8 +254,8 @@ int om__sign_url(om__signer *signer, const om__request *request, const char *sch
     if (expires_s < 1)
         return om__fail(err, OM_E_ARG, "expires_s: must be 1 s or more, is 0");
     if (signer->version == 4 && expires_s > URL_V4_SECONDS_MAX)
-        return om__fail(err, OM_E_ARG, "expires_s: must be at most %d s, is %lu", URL_V4_SECONDS_MAX,
-                        (unsigned long)expires_s);
+        return om__fail(err, OM_E_ARG, "expires_s: must be at most %d s, is %lu",
+                        URL_V4_SECONDS_MAX, (unsigned long)expires_s);
     om__text_init(&number, number_memory, sizeof number_memory);
     om__text_add_u64(&number, (signer->version == 4 || now < 0 ? 0 : (uint64_t)now) + expires_s);
     span.at = number.at;

@@ -1,10 +1,12 @@
-/* sign_text.c - what V4 and V1 sign, in their canonical order and writing. Flows in: a request's spans; flows out: bytes into
- * a hash. Never builds the whole text, never allocates, knows no secret. */
+/* sign_text.c - what V4 and V1 sign, in their canonical order and writing. Flows in: a request's
+ * spans; flows out: bytes into a hash. Never builds the whole text, never allocates, knows no
+ * secret. */
 #include "sign_text.h"
 
 #include <string.h>
 
-/* Query names that V1 signs beside all x-oss-*, in byte order. Source: the union of the lists in Alibaba's own SDKs. */
+/* Query names that V1 signs beside all x-oss-*, in byte order. Source: the union of the lists in
+ * Alibaba's own SDKs. */
 static const char *const sub_resources[] = {
     "accessPoint", "accessPointPolicy", "acl", "append", "asyncFetch", "bucketArchiveDirectRead",
     "bucketInfo", "callback", "callback-var", "cleanRestoredObject", "cloudboxes", "cname", "comp",
@@ -21,7 +23,7 @@ static const char *const sub_resources[] = {
     "status", "style", "styleName", "symlink", "tagging", "transferAcceleration", "udf",
     "udfApplication", "udfApplicationLog", "udfId", "udfImage", "udfImageDesc", "udfName",
     "uploadId", "uploads", "userDefinedLogFieldsConfig", "versionId", "versioning", "versions",
-    "vip", "vod", "vpcip", "website", "withHashContext", "worm", "wormExtend", "wormId",
+    "vip", "vod", "vpcip", "website", "withHashContext", "worm", "wormExtend", "wormId"
 };
 
 static void flush(om__sink *sink)
@@ -149,12 +151,14 @@ const om__field *om__signed_find(const om__request *request, const char *name)
 
 static int is_oss(om__span name)
 {
-    return name.len >= 6 && (memcmp(name.at, "x-oss-", 6) == 0 || om__same_nocase(name.at, "x-oss-", 6));
+    return name.len >= 6 &&
+           (memcmp(name.at, "x-oss-", 6) == 0 || om__same_nocase(name.at, "x-oss-", 6));
 }
 
 static int is_default(om__span name)
 {
-    return is_oss(name) || om__span_is_nocase(name, "content-type") || om__span_is_nocase(name, "content-md5");
+    return is_oss(name) || om__span_is_nocase(name, "content-type") ||
+           om__span_is_nocase(name, "content-md5");
 }
 
 /* 1: `name` is one of "host;range". */
@@ -182,7 +186,8 @@ static void insert_header(om__signed *s, om__span name, om__span value)
     s->header[i].value = om__span_trim(value);
 }
 
-int om__signed_headers_v4(om__signed *s, const om__request *request, const char *wanted, om_error *err)
+int om__signed_headers_v4(om__signed *s, const om__request *request, const char *wanted,
+                          om_error *err)
 {
     size_t i, k;
 
@@ -204,7 +209,8 @@ int om__signed_headers_v4(om__signed *s, const om__request *request, const char 
             om__text_add_char(&s->additional, om__lower(name.at[k]));
     }
     if (om__text_end(&s->additional) < 0)
-        return om__fail(err, OM_E_ARG, "additional headers: their names must have at most %d bytes together",
+        return om__fail(err, OM_E_ARG,
+                        "additional headers: their names must have at most %d bytes together",
                         OM__ADDITIONAL_MAX - 1);
     return OM_OK;
 }
@@ -230,7 +236,8 @@ static void insert_query(om__signed *s, om__pair pair)
     s->query[i] = pair;
 }
 
-void om__signed_query_v4(om__signed *s, const om__request *request, const om__pair *added, size_t count)
+void om__signed_query_v4(om__signed *s, const om__request *request, const om__pair *added,
+                         size_t count)
 {
     size_t i;
 
@@ -264,7 +271,8 @@ static int is_sub_resource(om__span name)
     return 0;
 }
 
-void om__signed_query_v1(om__signed *s, const om__request *request, const om__pair *added, size_t count)
+void om__signed_query_v1(om__signed *s, const om__request *request, const om__pair *added,
+                         size_t count)
 {
     size_t i;
 
@@ -330,9 +338,11 @@ static void put_line(om__sink *sink, om__span line)
     put_char(sink, '\n');
 }
 
-void om__canonical_v1(om__sink *sink, const om__request *request, const om__signed *s, om__span date)
+void om__canonical_v1(om__sink *sink, const om__request *request, const om__signed *s,
+                      om__span date)
 {
-    const om__field *md5 = om__signed_find(request, "content-md5"), *type = om__signed_find(request, "content-type");
+    const om__field *md5 = om__signed_find(request, "content-md5"),
+                    *type = om__signed_find(request, "content-type");
     om__span none = {NULL, 0};
     size_t i;
 

@@ -1,4 +1,5 @@
-/* sign_text.h - the canonical texts under sign.c, hashed piece by piece: no length of token, key or header can break them. */
+/* sign_text.h - the canonical texts under sign.c, hashed piece by piece: no length of token, key
+ * or header can break them. */
 #ifndef OM_SIGN_TEXT_H
 #define OM_SIGN_TEXT_H
 
@@ -13,7 +14,7 @@ typedef struct om__sink {
 } om__sink;
 
 enum {
-    OM__ADDED_MAX = 8,      /* query parameters that a signed URL adds */
+    OM__ADDED_MAX = 8, /* query parameters that a signed URL adds */
     OM__ADDITIONAL_MAX = 1024
 };
 
@@ -36,15 +37,21 @@ typedef struct om__signed {
 /* The header of that name (lower case), or NULL. */
 const om__field *om__signed_find(const om__request *request, const char *name);
 
-/* Picks the headers, in order. `wanted`: additional names, "" for none. Returns OM_OK; OM_E_ARG when they are too long. */
-int om__signed_headers_v4(om__signed *signed_parts, const om__request *request, const char *wanted, om_error *err);
+/* Picks the headers, in order. `wanted`: additional names, "" for none. Returns OM_OK; OM_E_ARG
+ * when they are too long. */
+int om__signed_headers_v4(om__signed *signed_parts, const om__request *request, const char *wanted,
+                          om_error *err);
 void om__signed_headers_v1(om__signed *signed_parts, const om__request *request);
 /* Picks the query (V1: only the sub-resources) and the `added` pairs, in order. */
-void om__signed_query_v4(om__signed *signed_parts, const om__request *request, const om__pair *added, size_t count);
-void om__signed_query_v1(om__signed *signed_parts, const om__request *request, const om__pair *added, size_t count);
+void om__signed_query_v4(om__signed *signed_parts, const om__request *request,
+                         const om__pair *added, size_t count);
+void om__signed_query_v1(om__signed *signed_parts, const om__request *request,
+                         const om__pair *added, size_t count);
 
-/* V4: the canonical request. V1: the string to sign; `date` is the date's text or that of Expires. */
+/* V4: the canonical request. V1: the string to sign; `date` is the date's text or that of
+ * Expires. */
 void om__canonical_v4(om__sink *sink, const om__request *request, const om__signed *signed_parts);
-void om__canonical_v1(om__sink *sink, const om__request *request, const om__signed *signed_parts, om__span date);
+void om__canonical_v1(om__sink *sink, const om__request *request, const om__signed *signed_parts,
+                      om__span date);
 
 #endif

@@ -1,5 +1,6 @@
-/* signer.c - what a signature needs beside the request. Flows in: credentials and the time; flows out: pads of HMAC keys, the
- * day's key, dates and the scope's text, each made once. Never asks a clock; keeps secrets until they are wiped. */
+/* signer.c - what a signature needs beside the request. Flows in: credentials and the time; flows
+ * out: pads of HMAC keys, the day's key, dates and the scope's text, each made once. Never asks a
+ * clock; keeps secrets until they are wiped. */
 #include "sign.h"
 
 #include <stdlib.h>
@@ -12,10 +13,13 @@ static int check_secret(const char *what, om__span text, size_t max, om_error *e
     size_t i;
 
     if (text.len < 1 || text.len > max)
-        return om__fail(err, OM_E_ARG, "%s: must have 1 to %zu bytes, has %zu", what, max, text.len);
+        return om__fail(err, OM_E_ARG, "%s: must have 1 to %zu bytes, has %zu", what, max,
+                        text.len);
     for (i = 0; i < text.len; i++)
         if (text.at[i] < 0x21 || text.at[i] > 0x7e)
-            return om__fail(err, OM_E_ARG, "%s: only printable ASCII without blanks is allowed (byte %zu)", what, i);
+            return om__fail(err, OM_E_ARG,
+                            "%s: only printable ASCII without blanks is allowed (byte %zu)", what,
+                            i);
     return OM_OK;
 }
 
@@ -116,8 +120,8 @@ static void derive_day_key(om__signer *signer)
 /* All of the string to sign but the request's digest: the same for a whole second. */
 static void begin_v4(om__signer *signer)
 {
-    const char *texts[] = {"OSS4-HMAC-SHA256\n", signer->iso_date, "\n", signer->v4_day, "/", signer->region, "/",
-                           product_of(signer), "/aliyun_v4_request\n"};
+    const char *texts[] = {"OSS4-HMAC-SHA256\n", signer->iso_date, "\n", signer->v4_day, "/",
+                           signer->region, "/", product_of(signer), "/aliyun_v4_request\n"};
     size_t i;
 
     derive_day_key(signer);
@@ -134,7 +138,8 @@ int om__signer_prepare(om__signer *signer, int64_t now, om_error *err)
         return om__fail(err, OM_E_ARG, "signature: must be 4 or 1, is %d", signer->version);
     if (signer->version == 4 && (!signer->region || !*signer->region))
         return om__fail(err, OM_E_ARG, "region: must be set for signature 4");
-    if (signer->date[0] && signer->date_second == now && (signer->version == 1 || signer->v4_day[0]))
+    if (signer->date[0] && signer->date_second == now &&
+        (signer->version == 1 || signer->v4_day[0]))
         return OM_OK;
     om__http_date_format(now, signer->date);
     om__iso_date_format(now, signer->iso_date);
@@ -155,7 +160,8 @@ int om__signer_credential(const om__signer *signer, om__text *out, om_error *err
     om__text_add_z(out, product_of(signer));
     om__text_add_z(out, "/aliyun_v4_request");
     if (out->overflow)
-        return om__fail(err, OM_E_ARG, "region: key id, region and product must have less than %d bytes together",
+        return om__fail(err, OM_E_ARG,
+                        "region: key id, region and product must have less than %d bytes together",
                         OM__CREDENTIAL_MAX - 30);
     return OM_OK;
 }

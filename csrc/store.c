@@ -200,14 +200,24 @@ static void count(om_store *store, const om__call *call, const om__http_answer *
     pthread_mutex_unlock(&store->lock);
 }
 
-static int transfer(om_store *store, const om__call *call, om__span head, int temporary,
+/* 1: a connection that died in silence may be given the request once more. Not a POST, and not a request that must not overwrite:
+ * the first copy may have been stored, and then the second one's 409 would look like somebody else's object. */
+static int may_repeat(const om__request *request)
+{
+    for (size_t i = 0; i < request->header_count; i++)
+        if (om__span_is_nocase(request->header[i].name, "x-oss-forbid-overwrite"))
+            return 0;
+    return !om__span_is(request->method, "POST");
+}
+
+static int transfer(om_store *store, const om__call *call, om__span head, int repeatable, int temporary,
                     om_answer *answer, om_error *err)
 {
     om__http_request request = {
         .head = head,
         .body = {call->body, (size_t)call->body_len},
         .head_only = strcmp(call->method, "HEAD") == 0,
-        .repeatable = !call->once && strcmp(call->method, "POST") != 0,
+        .repeatable = repeatable,
     };
     om__http_answer http = {
         .head = answer->head,
@@ -274,7 +284,7 @@ int om__store_exchange(om_store *store, const om__call *call, om_answer *answer,
     store->stats.requests += rc == OM_OK;
     pthread_mutex_unlock(&store->lock);
     if (rc == OM_OK)
-        rc = transfer(store, call, (om__span){head.at, head.len}, temporary, answer, err);
+        rc = transfer(store, call, (om__span){head.at, head.len}, may_repeat(&request), temporary, answer, err);
     if (large) {
         om__wipe(large, head.len);
         free(large);

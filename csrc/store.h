@@ -15,7 +15,6 @@ typedef struct om__call {
     uint64_t body_len;
     void *out;           /* room for a 2xx body */
     uint64_t out_size;
-    int once;            /* 1: never repeated by itself, not even on a dead connection: a repeat has another outcome */
 } om__call;
 
 /* One exchange, as om_store_exchange. */

@@ -1,5 +1,5 @@
-/* text_date.c - dates of HTTP and of signatures. Flows in: seconds since 1970 or a date's text; flows out: the other one.
- * Never asks a clock, a locale or a time zone. */
+/* text_date.c - dates of HTTP and of signatures. Flows in: seconds since 1970 or a date's text;
+ * flows out: the other one. Never asks a clock, a locale or a time zone. */
 #include "text.h"
 
 #include <string.h>
@@ -9,7 +9,8 @@ static const char month_names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 static const int64_t last_second = 253402300799; /* 9999-12-31 23:59:59 */
 
 typedef struct date {
-    int year, month, day, hour, minute, second, weekday; /* month 1-12, weekday an index into day_names */
+    int year, month, day, hour, minute, second,
+        weekday; /* month 1-12, weekday an index into day_names */
 } date;
 
 static date date_of(int64_t seconds)

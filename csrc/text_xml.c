@@ -1,5 +1,6 @@
-/* text_xml.c - the text of one element out of OSS's small XML answers. Flows in: a whole document; flows out: decoded text.
- * Never follows a reference, never expands anything but the five named entities and character numbers. */
+/* text_xml.c - the text of one element out of OSS's small XML answers. Flows in: a whole
+ * document; flows out: decoded text. Never follows a reference, never expands anything but the
+ * five named entities and character numbers. */
 #include "text.h"
 
 #include <string.h>
@@ -48,7 +49,8 @@ static om__span name_of(scan *s)
 static size_t utf8(uint32_t point, char out[4])
 {
     if ((point < 0x20 && point != '\t' && point != '\n' && point != '\r') || point == 0x7f ||
-        (point >= 0xD800 && point < 0xE000) || point > 0x10FFFF || point == 0xFFFE || point == 0xFFFF)
+        (point >= 0xD800 && point < 0xE000) || point > 0x10FFFF || point == 0xFFFE ||
+        point == 0xFFFF)
         return 0;
     if (point < 0x80) {
         out[0] = (char)point;
@@ -94,7 +96,8 @@ static uint32_t point_of(om__span text)
 /* At '&': decodes one entity into out. Returns the bytes; 0: broken. */
 static size_t entity(scan *s, char out[4])
 {
-    static const char *const named[] = {"lt", "<", "gt", ">", "amp", "&", "quot", "\"", "apos", "'"};
+    static const char *const named[] = {"lt", "<",    "gt", ">",    "amp",
+                                        "&",  "quot", "\"", "apos", "'"};
     om__span text = {s->at + 1, 0};
     size_t i;
 
@@ -138,12 +141,13 @@ static int64_t decode(scan *s, char *out, size_t size)
 static int64_t text_of(scan *s, const char *tag, char *out, size_t size)
 {
     int64_t len;
-    const char *open_end;
 
-    if (!skip_past(s, ">"))
+    while (s->at < s->end && *s->at != '>' && *s->at != '<')
+        s->at++;
+    if (s->at == s->end || *s->at == '<')
         return -1;
-    open_end = s->at - 1;
-    if (open_end[-1] == '/')
+    s->at++;
+    if (s->at[-2] == '/')
         return 0;
     len = decode(s, out, size);
     if (len < 0 || !begins(s, "</"))
@@ -156,7 +160,8 @@ static int64_t text_of(scan *s, const char *tag, char *out, size_t size)
     return s->at < s->end && *s->at == '>' ? len : -1;
 }
 
-/* Goes behind the next '<' of an element's start or end; 0: there is none, or something this reader does not know. */
+/* Goes behind the next '<' of an element's start or end; 0: there is none, or something this
+ * reader does not know. */
 static int next_tag(scan *s)
 {
     while (skip_past(s, "<")) {

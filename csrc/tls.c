@@ -12,7 +12,8 @@ enum { RING_OUT = 256 * 1024, RING_IN = 64 * 1024 };
 struct om__tls {
     om__tls_context *context;
     struct ssl_st *ssl;
-    struct bio_st *wire; /* our end of the pair */
+    struct bio_st *wire;  /* our end of the pair */
+    struct bio_st *inner; /* OpenSSL's end, freed with ssl */
     int fd;
     int wants;
     int broken;          /* sending failed: nothing more goes out, but an answer may still come in */
@@ -171,7 +172,9 @@ int om__tls_wants(const om__tls *tls)
 
 int om__tls_pending(const om__tls *tls)
 {
-    return tls->context->api.SSL_has_pending(tls->ssl) != 0;
+    const om__openssl *api = &tls->context->api;
+
+    return api->SSL_has_pending(tls->ssl) != 0 || api->BIO_ctrl_pending(tls->inner) > 0;
 }
 
 int om__tls_resumed(const om__tls *tls)
@@ -288,6 +291,7 @@ int om__tls_new(om__tls **out, om__tls_context *context, int fd, const char *hos
         rc = om__fail(err, OM_E_NOMEM, "TLS: OpenSSL has no memory for a connection");
     } else {
         api->SSL_set_bio(tls->ssl, inner, inner);
+        tls->inner = inner;
         api->SSL_set_connect_state(tls->ssl);
         offer_session(tls);
         rc = shake_hands(tls, host, deadline, err);

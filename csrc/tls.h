@@ -31,7 +31,7 @@ int64_t om__tls_receive(om__tls *tls, void *data, size_t len);
 /* Pushes coalesced records (256 KiB write buffer) to the socket. 1: all out; 0: would block; OM__NET_BROKEN. */
 int om__tls_flush(om__tls *tls);
 int om__tls_wants(const om__tls *tls);   /* OM__READABLE, OM__WRITABLE */
-int om__tls_pending(const om__tls *tls); /* 1: bytes wait inside */
+int om__tls_pending(const om__tls *tls); /* 1: received bytes wait inside, perhaps not a whole record */
 int om__tls_resumed(const om__tls *tls); /* 1: the handshake reused a session */
 /* Says nothing to the peer: a child may free what it got by fork(). */
 void om__tls_free(om__tls *tls);

@@ -66,6 +66,7 @@ struct X509_VERIFY_PARAM_st;
     X(int, BIO_nread, (struct bio_st *, char **, int)) \
     X(int, BIO_nwrite0, (struct bio_st *, char **)) \
     X(int, BIO_nwrite, (struct bio_st *, char **, int)) \
+    X(size_t, BIO_ctrl_pending, (struct bio_st *)) \
     X(int, BIO_free, (struct bio_st *))
 
 /* X(name, value) */

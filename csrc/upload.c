@@ -4,6 +4,8 @@
 
 #include "answer.h"
 
+enum { CALLBACK_ANSWER = 4096 }; /* bytes; what a callback of a PutObject may answer, it stands in the body of the 200 */
+
 static const char forbid[] = "x-oss-forbid-overwrite: true\n";
 
 static void start(om__upload *upload, om__step *step, int kind)
@@ -110,6 +112,7 @@ static void look_at_callback(om_store *store, om__step *step, uint64_t crc)
 static void run_put(const om__upload *upload, om_store *store, om__step *step)
 {
     const om__block *block = step->block;
+    char answer[CALLBACK_ANSWER];
     om__call call = {
         .method = "PUT",
         .key = upload->key,
@@ -117,7 +120,8 @@ static void run_put(const om__upload *upload, om_store *store, om__step *step)
         .more = upload->create && !upload->ours ? forbid : NULL,
         .body = block ? block->data : NULL,
         .body_len = block ? block->len : 0,
-        .once = upload->create,
+        .out = answer,
+        .out_size = sizeof answer,
     };
 
     step->rc = om__store_exchange(store, &call, &step->answer, &step->err);
@@ -207,7 +211,8 @@ static void run_complete(const om__upload *upload, om_store *store, const om__bl
     step->rc = om__store_exchange(store, &call, &step->answer, &step->err);
     if (step->rc == OM_OK)
         step->rc = om__store_check_crc(store, &step->answer, upload->stored_crc, &step->err);
-    else if (upload->doubt && (is_code(step, "NoSuchUpload") || is_code(step, "FileAlreadyExists")))
+    /* The id is ours alone: unknown now, it was completed by a request whose answer was lost or that was delivered twice. */
+    else if (is_code(step, "NoSuchUpload") || (upload->doubt && is_code(step, "FileAlreadyExists")))
         compare_stored(upload, store, upload->stored, upload->stored_crc, step);
     look_at_callback(store, step, upload->stored_crc);
 }

@@ -35,6 +35,7 @@ __all__ = [
     "SENT",
     "Store",
     "Stream",
+    "StreamBusy",
     "StreamForeign",
     "StreamFull",
     "crc64",
@@ -53,6 +54,10 @@ _NO_BODY = ffi.NULL
 
 class StreamForeign(errors.IntegrityError):
     """An appended object holds bytes that are not ours; the stream must go on in another object."""
+
+
+class StreamBusy(ValueError):
+    """Not now: the stream has ended, was aborted, or has an exchange under way."""
 
 
 class StreamFull(errors.ObjectTooLarge):
@@ -84,7 +89,7 @@ def _raise(code: int, err: Any) -> None:
     """Turns a negative code into its exception; the one converter."""
     message = _text(err.message)
     if code in (lib.OM_E_ARG, lib.OM_E_STATE):
-        raise ValueError(message)
+        raise (ValueError if code == lib.OM_E_ARG else StreamBusy)(message)
     if code == lib.OM_E_NOMEM:
         raise MemoryError(message)
     if code in (lib.OM_E_SERVICE, lib.OM_E_EXPIRED, lib.OM_E_CLOCK):
@@ -220,6 +225,7 @@ class Store(_Handle):
         # Pairs of (answer, error) memory; list.pop and append are atomic, so each exchange has its
         # own.
         self._spare: list[tuple[Any, Any]] = []
+        self._token_size = 0
 
     def set_credentials(self, credentials: Credentials) -> None:
         """Replaces all fields together; exchanges under way keep the old ones."""
@@ -231,6 +237,7 @@ class Store(_Handle):
                 ("security_token", credentials.security_token),
             )
         ]
+        self._token_size = len(credentials.security_token)
         try:
             _call(lib.om_store_set_credentials, self.handle(), ffi.new("om_credentials *", held))
         finally:
@@ -243,17 +250,12 @@ class Store(_Handle):
 
     def sign_url(self, method: str, key: str, query: str, headers: str, expires_s: int) -> str:
         """A presigned URL; it holds the token, so it is a secret."""
-        size = 4096
-        handle, err = self.handle(), ffi.new("om_error *")
         texts = [_c("method", method), _c("key", key), _c("query", query), _c("headers", headers)]
-        while True:
-            out = ffi.new("char[]", size)
-            rc = lib.om_store_sign_url(handle, *texts, expires_s, out, size, err)
-            if rc >= 0:
-                return _text(out)
-            if not _text(err.message).startswith("out_size") or size > 1 << 20:
-                _raise(rc, err)
-            size *= 4
+        # Percent-encoding triples at most; the token is the part without a limit.
+        size = 4096 + 3 * (sum(map(len, texts)) + self._token_size)
+        out = ffi.new("char[]", size)
+        _call(lib.om_store_sign_url, self.handle(), *texts, expires_s, out, size)
+        return _text(out)
 
     def exchange(
         self,

@@ -262,7 +262,11 @@ class Bucket:
         _between("page_size", page_size, 1, 1000)
         from ossmedia.listing import rows
 
-        return rows(self._session, prefix, delimiter or "", page_size)
+        def ask(query: str, room: memoryview) -> int:
+            self._check()
+            return self._session.call("GET", "", query, out=room).body_len
+
+        return rows(ask, prefix, delimiter or "", page_size)
 
     def delete(self, key: str) -> None:
         """Deletes an object; no error if there is none."""

@@ -224,6 +224,8 @@ class CallbackFailed(ServiceError):
 _BY_CODE: dict[str, type[ServiceError]] = {
     "SecurityTokenExpired": CredentialsExpired,
     "InvalidSecurityToken": CredentialsExpired,
+    "InvalidSecurityToken.Expired": CredentialsExpired,
+    "InvalidSecurityToken.MismatchWithAccessKey": CredentialsExpired,
     "AccessKeyIdAndSecurityTokenNotMatch": CredentialsExpired,
     "RequestTimeTooSkewed": ClockSkew,
     "FileAlreadyExists": ObjectExists,
@@ -243,6 +245,8 @@ _BY_STATUS: dict[int, type[ServiceError]] = {
     424: Unavailable,
     429: Unavailable,
 }
+# STS and VOD answer 400 or 404 to a wrong key, where OSS says 403.
+_REFUSED = ("InvalidAccessKeyId", "InvalidSecurityToken", "SignatureDoesNotMatch")
 
 
 def _class_for(status: int, code: str, temporary: bool) -> type[ServiceError]:
@@ -252,6 +256,8 @@ def _class_for(status: int, code: str, temporary: bool) -> type[ServiceError]:
         return _BY_CODE[code]
     if status >= 500 or code.startswith("Throttling"):
         return Unavailable
+    if code.startswith(_REFUSED):
+        return AccessDenied
     return _BY_STATUS.get(status, ServiceError)
 
 

@@ -16,9 +16,7 @@ from ossmedia.model import ObjectStat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ossmedia.session import Session
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Page", "parse_page", "rows"]
 
@@ -40,8 +38,13 @@ _FIELDS = frozenset(
 )
 
 
-def rows(session: Session, prefix: str, delimiter: str, page_size: int) -> Iterator[ObjectStat]:
+def rows(
+    ask: Callable[[str, memoryview], int], prefix: str, delimiter: str, page_size: int
+) -> Iterator[ObjectStat]:
     """All rows, in the order of their keys; asks for the next page when the last one is used up.
+
+    Args:
+        ask: sends a query, puts the answer's body into the memory, returns the body's length.
 
     Raises:
         ProtocolError: a page that breaks the rules, or does not move on.
@@ -53,10 +56,8 @@ def rows(session: Session, prefix: str, delimiter: str, page_size: int) -> Itera
     room = memoryview(mmap(-1, page_size * _ROW + 65_536))
     token, last = "", b""
     while True:
-        session.check_process()
         more = f"&continuation-token={quote(token, safe='')}" if token else ""
-        answer = session.call("GET", "", query + more, out=room)
-        page = parse_page(room[: answer.body_len])
+        page = parse_page(room[: ask(query + more, room)])
         stuck = page.rows[0].key.encode() <= last if page.rows else bool(page.token)
         if stuck:
             raise ProtocolError("the listing does not move on", retryable=False)

@@ -11,7 +11,17 @@ import sys
 import threading
 
 from ossmedia import errors
-from ossmedia._native import APPEND, DONE, IDLE, PARTS_MAX, SENT, Stream, StreamForeign, StreamFull
+from ossmedia._native import (
+    APPEND,
+    DONE,
+    IDLE,
+    PARTS_MAX,
+    SENT,
+    Stream,
+    StreamBusy,
+    StreamForeign,
+    StreamFull,
+)
 from ossmedia.errors import OssMediaError, StreamBroken
 from ossmedia.model import Generation, Receipt
 
@@ -90,6 +100,7 @@ class Pump:
         self._since = 0.0  # when the first byte of the present block came
         self._moved = session.clock.monotonic()  # last progress
         self._failures = 0
+        self._damages = 0
         self._not_before = (
             0.0  # back-off: nobody pumps before; shared, or every worker would knock on its own
         )
@@ -172,11 +183,13 @@ class Pump:
                 self._await_turn()
                 if self._stop or self._done or self.error is not None:
                     return
-                seen = self._events
+                seen, names = self._events, self._names
                 self._give_lingering()
             try:
                 self._session.prepare()
                 state = self._stream.pump()
+            except (StreamForeign, StreamFull) as why:
+                self._next_generation(why, names)
             except Exception as error:
                 self._failed(error)
             else:
@@ -204,7 +217,7 @@ class Pump:
                 if seen == self._events and not self._stop:
                     clock.wait(self.changed, self._until_linger())
                 return
-            self._failures = 0
+            self._failures = self._damages = 0
             self._not_before = 0.0
             self._moved = clock.monotonic()
             self._events += 1
@@ -223,10 +236,6 @@ class Pump:
         return max(self._linger_s - waited, 0.0)
 
     def _failed(self, error: Exception) -> None:
-        if isinstance(error, StreamForeign | StreamFull):
-            with self.lock:
-                self._next_generation(error)
-            return
         if isinstance(error, errors.CallbackFailed):
             with self.lock:
                 self.callback_error = error
@@ -236,6 +245,9 @@ class Pump:
         with self.lock:
             self._failures += 1
             attempt = self._failures
+            if isinstance(error, errors.IntegrityError):  # final only when it comes back
+                self._damages += 1
+                attempt = self._damages
         # Renewal may take its time: other workers go on meanwhile.
         delay = self._session.recover(error, attempt)
         with self.lock:
@@ -251,26 +263,31 @@ class Pump:
         self._events += 1
         self.changed.notify_all()
 
-    def _next_generation(self, why: OssMediaError) -> None:
+    def _next_generation(self, why: OssMediaError, names: int) -> None:
         """Foreign bytes are neither built on nor overwritten: what OSS has not confirmed goes into
-        the next object."""
-        if isinstance(why, StreamFull) and self._on_full == "raise":
-            self._break(errors.ObjectTooLarge(f"{self._key}: {why}"))
-            return
-        stats = self._stream.stats()
-        if stats.bytes_stored > stats.object_start:
-            self._generations.append((self._name(), stats.object_start, stats.object_base))
-        self._names += 1
-        try:
-            if self._names > GENERATIONS_MAX:
-                raise why
-            self._stream.restart(self._name())
-        except (OssMediaError, ValueError) as error:
-            self._break(error)
-            return
-        _log("%s: going on in %s: %s", self._key, self._name(), why)
-        self._events += 1
-        self.changed.notify_all()
+        the next object. ``names``: how many there were when the pump that says so began."""
+        with self.lock:
+            if names != self._names:
+                return  # another thread has gone on already
+            if isinstance(why, StreamFull) and self._on_full == "raise":
+                self._break(errors.ObjectTooLarge(f"{self._key}: {why}"))
+                return
+            stats = self._stream.stats()
+            try:
+                if names >= GENERATIONS_MAX:
+                    raise why
+                self._stream.restart(f"{self._key}~g{names + 1}")
+            except StreamBusy:
+                return  # another thread's exchange is under way; it will be told the same
+            except (OssMediaError, ValueError) as error:
+                self._break(error)
+                return
+            if stats.bytes_stored > stats.object_start:
+                self._generations.append((self._name(), stats.object_start, stats.object_base))
+            self._names += 1
+            _log("%s: going on in %s: %s", self._key, self._name(), why)
+            self._events += 1
+            self.changed.notify_all()
 
     def _name(self) -> str:
         return self._key if self._names == 1 else f"{self._key}~g{self._names}"
@@ -367,8 +384,7 @@ class Pump:
 
     def _join(self) -> None:
         for worker in self._threads:
-            if worker is not threading.current_thread():
-                worker.join()
+            worker.join()
 
 
 def _tell(progress: Callable[[int, int | None], object], stored: int, total: int | None) -> None:

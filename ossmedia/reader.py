@@ -2,7 +2,8 @@
 
 In flow positions and sizes, out flow exactly the bytes of the object that was there when it was
 opened. It never takes more bytes than it asked for, and never joins bytes of two objects: every
-range is asked for with the first ETag.
+range is asked for with the ETag, and an appended object that has grown proves by its CRC-64 that it
+still begins with what it was.
 """
 
 from __future__ import annotations
@@ -11,19 +12,20 @@ import io
 from _thread import RLock
 
 from ossmedia.clock import from_http_date
-from ossmedia.errors import IntegrityError, ProtocolError
+from ossmedia.errors import IntegrityError, PreconditionFailed, ProtocolError
 from ossmedia.model import ObjectStat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from ossmedia._native import Answer
+    from ossmedia.answer import Answer
     from ossmedia.session import Session
 
 __all__ = ["Reader", "stat_object"]
 
 BLOCK_SIZE = 256 << 10
+_TRIES = 10  # at an object that grows faster than it can be looked at
 LARGEST_RANGE = 8 << 20  # bytes of one request: what has to be read again after a failure
 
 
@@ -62,9 +64,9 @@ class Reader(io.BufferedIOBase):
     """A readable, seekable binary file over one object; ``mode`` is "rb", ``name`` the key,
     ``stat`` what HEAD said.
 
-    Opening asks for size and ETag. An object that changes later gives PreconditionFailed, also one
-    that grows by append: open it again and ``seek``. A read from the first byte to the last is
-    compared with OSS's CRC-64.
+    Opening asks for size and ETag. An object that is replaced later gives PreconditionFailed. One
+    that grows by append is read as it was at opening, until ``refresh`` takes its present size. A
+    read from the first byte to the last is compared with OSS's CRC-64.
 
     Args:
         session: the bucket's.
@@ -93,8 +95,10 @@ class Reader(io.BufferedIOBase):
         self._session = session
         self.name = key
         self.stat = stat_object(session, key)
+        self._known = self.stat  # the latest state that is proven to continue ``stat``
         self._lock = RLock()
         self._position = 0
+        self._block_size = block_size
         self._block = bytearray(min(block_size, max(self.stat.size, 1)))
         self._block_start = 0
         self._block_end = 0
@@ -105,6 +109,28 @@ class Reader(io.BufferedIOBase):
     def size(self) -> int:
         """Bytes of the object."""
         return self.stat.size
+
+    def refresh(self) -> int:
+        """Takes the present size of an object that grows by append; returns it. The position stays.
+
+        Raises:
+            PreconditionFailed: by now it is another object, or one that does not grow.
+        """
+        with self._lock:
+            self._check()
+            for _ in range(_TRIES):
+                known = self._known
+                now = stat_object(self._session, self.name)
+                same = (now.etag, now.size) == (known.etag, known.size)
+                if not same and not self._grow(now):
+                    continue
+                self.stat = self._known
+                room = min(self._block_size, max(self.stat.size, 1))
+                if len(self._block) < room:
+                    self._block = bytearray(room)
+                    self._block_start = self._block_end = 0
+                return self.stat.size
+            raise _changed(self.name)
 
     def readable(self) -> bool:
         self._check()
@@ -221,22 +247,21 @@ class Reader(io.BufferedIOBase):
         self._block_end = start + count
 
     def _fetch(self, start: int, view: memoryview) -> None:
-        """Asks for exactly these bytes.
+        """Asks for exactly these bytes, again if the object has grown meanwhile.
 
         Raises:
             PreconditionFailed: the object is another one by now. ProtocolError: the answer is of
                 other bytes.
             IntegrityError: the whole was read, and its CRC-64 is not OSS's.
         """
-        last = start + len(view) - 1
-        answer = self._session.call(
-            "GET",
-            self.name,
-            headers=f"Range: bytes={start}-{last}\nx-oss-range-behavior: standard\n"
-            f'If-Match: "{self.stat.etag}"\n',
-            out=view,
-        )
-        self._check_range(answer, start, last)
+        for tries in range(_TRIES):
+            try:
+                self._get(start, view, self._known)
+                break
+            except PreconditionFailed:
+                if tries + 1 == _TRIES:
+                    raise
+            self._grow(stat_object(self._session, self.name))
         if self._crc_end == start:
             from ossmedia._native import crc64
 
@@ -248,13 +273,59 @@ class Reader(io.BufferedIOBase):
                     f"OSS says {self.stat.crc64}"
                 )
 
-    def _check_range(self, answer: Answer, start: int, last: int) -> None:
-        size = self.stat.size
-        whole = answer.status == 200 and start == 0 and last == size - 1
+    def _grow(self, now: ObjectStat) -> bool:
+        """Proves that ``now`` begins with what is known, by the CRC-64 of the bytes added.
+        False: it grew again meanwhile.
+
+        Raises:
+            PreconditionFailed: it does not.
+        """
+        known = self._known
+        kinds = {known.type, now.type}
+        if kinds != {"Appendable"} or known.crc64 is None or now.size < known.size:
+            raise _changed(self.name)
+        from ossmedia._native import crc64
+
+        crc, room = known.crc64, memoryview(bytearray(self._block_size))
+        for start in range(known.size, now.size, len(room)):
+            piece = room[: now.size - start]
+            try:
+                self._get(start, piece, now)
+            except PreconditionFailed:
+                return False
+            crc = crc64(piece, crc)
+        if crc != now.crc64:
+            raise _changed(self.name)
+        self._known = now
+        return True
+
+    def _get(self, start: int, view: memoryview, state: ObjectStat) -> None:
+        last = start + len(view) - 1
+        answer = self._session.call(
+            "GET",
+            self.name,
+            headers=f"Range: bytes={start}-{last}\nx-oss-range-behavior: standard\n"
+            f'If-Match: "{state.etag}"\n',
+            out=view,
+        )
         told = answer.headers.get("content-range", "")
-        part = answer.status == 206 and told == f"bytes {start}-{last}/{size}"
-        if not (whole or part) or answer.body_len != last - start + 1:
-            raise ProtocolError(
-                f"asked for bytes {start}-{last} of {size}, the answer is of "
-                f"{told or answer.status!r} with {answer.body_len} bytes"
-            )
+        if told.startswith(f"bytes {start}-{last}/") and not told.endswith(f"/{state.size}"):
+            raise _changed(self.name)
+        _check_range(answer, start, last, state.size)
+
+
+def _changed(name: str) -> PreconditionFailed:
+    return PreconditionFailed(
+        f"{name!r} is not the object that was opened", status=412, code="PreconditionFailed"
+    )
+
+
+def _check_range(answer: Answer, start: int, last: int, size: int) -> None:
+    whole = answer.status == 200 and start == 0 and last == size - 1
+    told = answer.headers.get("content-range", "")
+    part = answer.status == 206 and told == f"bytes {start}-{last}/{size}"
+    if not (whole or part) or answer.body_len != last - start + 1:
+        raise ProtocolError(
+            f"asked for bytes {start}-{last} of {size}, the answer is of "
+            f"{told or answer.status!r} with {answer.body_len} bytes"
+        )

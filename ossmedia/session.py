@@ -19,7 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ossmedia._native import Answer, Store
+    from ossmedia._native import Store
+    from ossmedia.answer import Answer
     from ossmedia.clock import Clock
     from ossmedia.credentials import Renewer
     from ossmedia.model import Credentials

@@ -216,7 +216,7 @@ def _call(
         return _refused(error)
     except ClientException as error:
         return _no_answer(endpoint, str(error.message))
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         return ProtocolError(f"STS's answer cannot be read ({type(error).__name__})")
     finally:
         _quiet.inside.call = False

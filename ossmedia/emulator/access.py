@@ -1,7 +1,8 @@
 """May this request happen?
 
-What flows in: a request and the cloud. What flows out: nothing, or the documented refusal. Policies are asked first, an explicit deny
-ends it; where no policy spoke, the ACL of object and bucket decides. It never looks at content.
+What flows in: a request and the cloud. What flows out: nothing, or the documented refusal. Policies
+are asked first, an explicit deny ends it; where no policy spoke, the ACL of object and bucket
+decides. It never looks at content.
 """
 
 from __future__ import annotations
@@ -55,9 +56,7 @@ def authorize(cloud: Cloud, request: Request) -> None:
     demand(cloud, request, pairs)
 
 
-def demand(
-    cloud: Cloud, request: Request, pairs: Iterable[tuple[str, str, str | None]]
-) -> None:
+def demand(cloud: Cloud, request: Request, pairs: Iterable[tuple[str, str, str | None]]) -> None:
     """Check actions, each given with its bucket and key.
 
     Raises:
@@ -92,7 +91,7 @@ def _ask_acl(cloud: Cloud, request: Request, action: str, name: str, key: str | 
     acl, owner = ("private", "bucket") if bucket is None else (bucket.acl, "bucket")
     if stored is not None and stored.attributes.acl != "default":
         acl, owner = stored.attributes.acl, "object"
-    if acl == "public-read-write" or acl == "public-read" and action in _READS:
+    if acl == "public-read-write" or (acl == "public-read" and action in _READS):
         if action == "oss:ListObjects":
             cloud.guess("a readable bucket ACL lets others list the bucket")
         if anonymous:

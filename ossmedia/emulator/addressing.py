@@ -1,7 +1,8 @@
 """Which bucket and key a request means.
 
-What flows in: the Host header and the raw path. What flows out: bucket, raw key and addressing style. It never decodes the key (the
-signature needs it raw) and never asks whether the bucket exists.
+What flows in: the Host header and the raw path. What flows out: bucket, raw key and addressing
+style. It never decodes the key (the signature needs it raw) and never asks whether the bucket
+exists.
 """
 
 from __future__ import annotations

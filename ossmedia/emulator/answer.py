@@ -1,7 +1,8 @@
 """One answer, as data, and how a refusal becomes one.
 
-What flows in: status, headers and a small body, or a refusal. What flows out: an answer the wire can send, with the error body in XML
-(and for HEAD in a header). It holds no content bytes of objects, only where they are.
+What flows in: status, headers and a small body, or a refusal. What flows out: an answer the wire
+can send, with the error body in XML (and for HEAD in a header). It holds no content bytes of
+objects, only where they are.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The application: one request in, one answer out, with the fault that was ordered for it.
 
-What flows in: ASGI scopes of the wire below. What flows out: answers of OSS, of the RPC services (STS, VOD) and of the control API, which share
-one port. The order is fixed: name the operation, let faults act, check the signature, then permission, then existence, and only then read
-the body. It keeps no state of its own but the nonces of RPC calls.
+What flows in: ASGI scopes of the wire below. What flows out: answers of OSS, of the RPC services
+(STS, VOD) and of the control API, which share one port. The order is fixed: name the operation, let
+faults act, check the signature, then permission, then existence, and only then read the body. It
+keeps no state of its own but the nonces of RPC calls.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from .answer import Answer, refusal
 from .attributes import check_bucket_name
 from .cloud import Cloud
 from .errors import OssError
+from .faults import Rule
 from .mishaps import Dropped
 from .request import ClientGone, Receive, Request, Scope
 from .rpc import Nonces
@@ -92,9 +94,7 @@ class App:
         save_identities: called after an RPC call, which may have issued a session.
     """
 
-    def __init__(
-        self, cloud: Cloud, control: ASGIApp, save_identities: Callable[[], None]
-    ) -> None:
+    def __init__(self, cloud: Cloud, control: ASGIApp, save_identities: Callable[[], None]) -> None:
         self._cloud = cloud
         self._control = control
         self._save_identities = save_identities
@@ -115,31 +115,104 @@ class App:
             await self._exchange(scope, receive, send)
         except (ClientGone, asyncio.CancelledError):
             protocol_of(scope).drop()
+        except Dropped as dropped:
+            protocol_of(scope).drop(reset=dropped.reset)
 
     async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
         cloud = self._cloud
+        request = Request(scope, receive, cloud.addressing, cloud.limits.body_timeout_s)
+        rule = self._name(request)
         try:
-            request = Request(scope, receive, cloud.addressing, cloud.limits.body_timeout_s)
-        except OssError as error:
-            request = Request.unreadable(scope, receive, cloud.limits.body_timeout_s)
-            await self._send(request, send, refusal(request, request.id, error))
-            return
-        try:
-            rule = self._named(request)
-            answer = await mishaps.around(cloud, rule, request, lambda: self._answer(request))
-        except Dropped as dropped:
-            protocol_of(scope).drop(reset=dropped.reset)
-            return
+            answer = await self._answer_with(rule, request)
         finally:
             cloud.counters.bytes_received += request.body.received
         segments = answer.segments or ()
         cloud.store.blobs.pin(segments)
         try:
-            await self._send(request, send, answer)
             if rule is not None:
-                await mishaps.afterwards(rule, request, send, answer, cloud)
+                await mishaps.after(rule, cloud, answer)
+                send = mishaps.faulty_send(rule, send, protocol_of(scope))
+            await self._send(request, send, answer)
         finally:
             cloud.store.blobs.unpin(segments)
 
+    def _name(self, request: Request) -> Rule | None:
+        """Find the operation's name, count it, and see whether a fault waits for it."""
+        if request.problem is None:
+            try:
+                request.operation = _operation(request)
+            except OssError as error:
+                request.problem = error
+        self._cloud.counters.requests[request.operation or "Unknown"] += 1
+        return self._cloud.faults.fire(request.operation, request.method, request.key)
+
+    async def _answer_with(self, rule: Rule | None, request: Request) -> Answer:
+        try:
+            made = await mishaps.before(rule, self._cloud, request) if rule is not None else None
+            return made if made is not None else await self._answer(request)
+        except OssError as error:
+            return refusal(request, request.id, error)
+        except (ClientGone, Dropped):
+            raise
+        except Exception:
+            _log.exception("%s failed inside the local cloud", request.operation)
+            message = "We encountered an internal error. Please try again."
+            return refusal(request, request.id, OssError(500, "InternalError", message))
+
+    async def _answer(self, request: Request) -> Answer:
+        cloud = self._cloud
+        if request.problem is not None:
+            raise request.problem
+        if request.operation == "Rpc":
+            return await self._rpc(request)
+        if request.bucket is not None:
+            check_bucket_name(request.bucket)
+            if request.method in ("GET", "HEAD"):
+                # The service looks for the bucket before it looks at the signature of a read.
+                cloud.existing_bucket(request.bucket)
+        if request.operation != "PostObject":
+            authenticate(cloud, request)
+            authorize(cloud, request)
+        return await _HANDLERS[request.operation](cloud, request)
+
+    async def _rpc(self, request: Request) -> Answer:
+        """STS and VOD."""
+        cloud, largest = self._cloud, self._cloud.limits.max_document_bytes
+        too_long = OssError(400, "InvalidParameter", f"The form may hold {largest} bytes.")
+        body = await request.body.read(largest, lambda: too_long)
+        status, content_type, content = sts.handle_rpc(
+            *(request.method, request.raw_query, request.headers, body),
+            identities=cloud.identities,
+            now=cloud.clock.now(),
+            nonces=self._nonces,
+            source_ip=request.client_ip,
+            secure=request.secure,
+        )
+        self._save_identities()
+        return Answer(status, [("Content-Type", content_type)], content)
+
     async def _send(self, request: Request, send: Send, answer: Answer) -> None:
-        raise NotImplementedError
+        cloud = self._cloud
+        await settle_body(request, answer)
+        spent_ms = (asyncio.get_running_loop().time() - request.started) * 1000
+        common = [
+            ("Server", "AliyunOSS"),
+            ("Date", answer.get("Date") or cloud.clock.http_date()),
+            ("x-oss-request-id", request.id),
+            ("x-oss-server-time", str(int(spent_ms))),
+        ]
+        answer.drop("Date")
+        answer.headers[:0] = common
+        cloud.counters.statuses[str(answer.status)] += 1
+        cloud.counters.bytes_sent += answer.length if answer.segments else len(answer.body)
+        await send_answer(send, request, answer, cloud.store.blobs)
+
+
+def _operation(request: Request) -> str:
+    if request.bucket is None and (
+        request.method == "POST" or "Action" in request.query or "x-acs-action" in request.header
+    ):
+        return "Rpc"
+    return operations.name_of(
+        request.method, request.bucket, request.key, request.query, request.header
+    )

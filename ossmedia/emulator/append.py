@@ -1,8 +1,9 @@
 """AppendObject: the object that grows.
 
-What flows in: a position and bytes. What flows out: the next position and the CRC-64 of the whole object. Type and position are checked
-before the body is read, so that a wrong position costs the client nothing, and again when the body is complete: of two appends to one
-position exactly one wins. A failed append leaves the object as it was, to the byte.
+What flows in: a position and bytes. What flows out: the next position and the CRC-64 of the whole
+object. Type and position are checked before the body is read, so that a wrong position costs the
+client nothing, and again when the body is complete: of two appends to one position exactly one
+wins. A failed append leaves the object as it was, to the byte.
 """
 
 from __future__ import annotations

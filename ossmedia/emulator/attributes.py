@@ -1,7 +1,7 @@
 """The headers of an upload that describe the object, and the checks on names and values.
 
-What flows in: headers of a request or fields of a form. What flows out: attributes to store, or 400 with the argument's name. It never
-reads a body.
+What flows in: headers of a request or fields of a form. What flows out: attributes to store, or 400
+with the argument's name. It never reads a body.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Content on disk: files with random names, written before the row that makes them visible.
 
-What flows in: bytes of one request body, piece by piece. What flows out: segments (file, offset, length) with their size, CRC-64 and MD5.
-No object key ever becomes part of a path, no file is changed below a committed length, and no body is held in memory as a whole.
+What flows in: bytes of one request body, piece by piece. What flows out: segments (file, offset,
+length) with their size, CRC-64 and MD5. No object key ever becomes part of a path, no file is
+changed below a committed length, and no body is held in memory as a whole.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ class Blobs:
                 yield from (path.name for path in shard.iterdir())
 
     def read(self, segments: Iterable[Segment], start: int, length: int) -> Iterator[bytes]:
-        """The bytes from *start* of the content that *segments* make up, in pieces of at most 256 KiB."""
+        """The bytes from *start* of what *segments* make up, in pieces of at most 256 KiB."""
         for segment in cut(segments, start, length):
             descriptor = os.open(self._path(segment.blob), os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -140,7 +141,7 @@ def cut(segments: Iterable[Segment], start: int, length: int) -> list[Segment]:
     return found
 
 
-def _write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+def _write_all(descriptor: int, data: bytes | bytearray, offset: int) -> None:
     view = memoryview(data)
     while view:
         written = os.pwrite(descriptor, view, offset)
@@ -188,7 +189,7 @@ class Spool:
         return self._md5.digest()
 
     def finish(self) -> Content:
-        """Put the last byte on disk and describe the content. The file belongs to the caller from here on."""
+        """Put the last byte on disk and describe the content, which is the caller's from here."""
         segments: tuple[Segment, ...] = ()
         if self.size and self._blobs.discard:
             segments = (Segment("", 0, self.size),)

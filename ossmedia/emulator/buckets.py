@@ -1,7 +1,7 @@
-"""Buckets: make, remove, describe, list; their ACL and lifecycle document; and deleting many objects at once.
+"""Buckets: make, remove, describe, list; ACL and lifecycle; and deleting many objects at once.
 
-What flows in: a request on a bucket or on the service. What flows out: the documented XML. A lifecycle document is kept and given back;
-nothing here ever expires an object by itself.
+What flows in: a request on a bucket or on the service. What flows out: the documented XML. A
+lifecycle document is kept and given back; nothing here ever expires an object by itself.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ async def _document(cloud: Cloud, request: Request) -> bytes:
     return await request.body.read(largest, lambda: xml.malformed(f"more than {largest} bytes"))
 
 
-def create(cloud: Cloud, name: str, **fields: str) -> Bucket:
+def create(
+    cloud: Cloud,
+    name: str,
+    *,
+    acl: str = "private",
+    storage_class: str = "Standard",
+    redundancy: str = "LRS",
+) -> Bucket:
     """Make a bucket; the owner's own one with equal settings may be made again.
 
     Raises:
@@ -33,7 +40,8 @@ def create(cloud: Cloud, name: str, **fields: str) -> Bucket:
     """
     check_bucket_name(name)
     old = cloud.store.bucket(name)
-    new = Bucket(name, cloud.clock.now() if old is None else old.created_s, **fields)
+    created_s = cloud.clock.now() if old is None else old.created_s
+    new = Bucket(name, created_s, acl, storage_class, redundancy)
     if old is not None:
         new.lifecycle = old.lifecycle
         if (old.storage_class, old.redundancy) != (new.storage_class, new.redundancy):

@@ -1,7 +1,8 @@
 """The RSA key with which the cloud signs its callbacks.
 
-What flows in: nothing; the key is made at first use and lives as long as the process. What flows out: the two headers of a callback, and the
-public key for its receiver. The private key leaves the process nowhere.
+What flows in: nothing; the key is made at first use and lives as long as the process. What flows
+out: the two headers of a callback, and the public key for its receiver. The private key leaves the
+process nowhere.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class CallbackKey:
         Source: OSS, "Callback", signature: RSA PKCS#1 v1.5 with MD5 over path, line feed, body.
         """
         signed = decoded_path.encode() + b"\n" + body
-        signature = self._key().sign(signed, padding.PKCS1v15(), hashes.MD5())
+        signature = self._key().sign(signed, padding.PKCS1v15(), hashes.MD5())  # noqa: S303 - what the service signs with
         return {
             "authorization": base64.b64encode(signature).decode(),
             "x-oss-pub-key-url": base64.b64encode(self.url.encode()).decode(),

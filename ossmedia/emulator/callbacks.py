@@ -1,8 +1,9 @@
 """Upload callbacks: the cloud tells the application's server, and its answer becomes the client's.
 
-What flows in: the callback a client asked for, and the stored object. What flows out: a real POST to the named server and either its body
-or 203 CallbackFailed; the object stays in both cases. With the package ``cryptography`` the POST is signed as OSS signs it, with a key that
-lives as long as the process; without it the two signature headers are left out. It follows no redirect.
+What flows in: the callback a client asked for, and the stored object. What flows out: a real POST
+to the named server and either its body or 203 CallbackFailed; the object stays in both cases. With
+the package ``cryptography`` the POST is signed as OSS signs it, with a key that lives as long as
+the process; without it the two signature headers are left out. It follows no redirect.
 
 Source: OSS, "Callback" and "Upload callbacks".
 """
@@ -31,8 +32,11 @@ _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
 _VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 _KNOWN = frozenset(
-    "bucket object etag size mimeType imageInfo.height imageInfo.width imageInfo.format crc64 "
-    "contentMd5 vpcId clientIp reqId operation".split()
+    (
+        *("bucket", "object", "etag", "size", "mimeType", "crc64", "contentMd5", "operation"),
+        *("imageInfo.height", "imageInfo.width", "imageInfo.format"),
+        *("vpcId", "clientIp", "reqId"),
+    )
 )
 
 
@@ -139,7 +143,7 @@ def body_of(callback: Callback, values: Mapping[str, str | int]) -> bytes:
     return _VARIABLE.sub(replace, callback.body).encode()
 
 
-def _values(cloud: Cloud, request: Request, stored: StoredObject) -> dict[str, str | int]:
+def _values(request: Request, stored: StoredObject) -> dict[str, str | int]:
     return {
         "bucket": stored.bucket,
         "object": stored.key,
@@ -162,7 +166,7 @@ async def perform(
     Returns:
         200 with the server's JSON, or 203 with CallbackFailed; the headers of *answer* stay.
     """
-    body = body_of(callback, _values(cloud, request, stored))
+    body = body_of(callback, _values(request, stored))
     failure = ""
     for url in callback.urls:
         try:
@@ -176,14 +180,14 @@ async def perform(
             answer.set("Content-Type", _JSON)
             answer.status, answer.body = 200, reply
             return answer
-    error = OssError(
+    failed = OssError(
         203,
         "CallbackFailed",
         f"Error status : -1. Callback failed: {failure}.",
         ec="0007-00000203",
         headers={name: value for name, value in answer.headers if name != "Content-Type"},
     )
-    return refusal(request, request.id, error)
+    return refusal(request, request.id, failed)
 
 
 class _Failed(Exception):

@@ -80,9 +80,12 @@ class SignedRequest(NamedTuple):
 
 
 def parse_query(raw_query: str) -> list[tuple[bytes, bytes | None]]:
-    """Split a raw query into decoded pairs; a plus sign is a plus sign, as OSS signs it."""
+    """Split a raw query into decoded pairs.
+
+    A plus sign is a blank: official clients write blanks so, and a plus as ``%2B``.
+    """
     pairs: list[tuple[bytes, bytes | None]] = []
-    for piece in raw_query.split("&"):
+    for piece in raw_query.replace("+", "%20").split("&"):
         if piece:
             name, equals, value = piece.partition("=")
             pairs.append((unquote_to_bytes(name), unquote_to_bytes(value) if equals else None))

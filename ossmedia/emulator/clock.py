@@ -1,7 +1,8 @@
 """The one clock of the local cloud.
 
-What flows in: an offset in seconds, set by a test. What flows out: the present time as the cloud sees it, for signatures, tokens and
-every Date. It never sleeps and never touches the machine's clock.
+What flows in: an offset in seconds, set by a test. What flows out: the present time as the cloud
+sees it, for signatures, tokens and every Date. It never sleeps and never touches the machine's
+clock.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Clock:
         return time.time() + self.offset_s
 
     def http_date(self, shift_s: float = 0.0) -> str:
-        """The present time in RFC 1123 form, with *shift_s* seconds added (a lying Date is one of the faults)."""
+        """The present time in RFC 1123 form, *shift_s* seconds off (a lying Date is one fault)."""
         second = int(self.now() + shift_s)
         if second != self._http_second:
             self._http_second, self._http_text = second, formatdate(second, usegmt=True)

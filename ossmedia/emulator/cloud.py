@@ -1,7 +1,7 @@
 """What all operations share: the store, the clock, the identities, the limits.
 
-What flows in: the parts, once at start. What flows out: the same parts under one name, and the checks nearly every operation begins with.
-It is no operation itself.
+What flows in: the parts, once at start. What flows out: the same parts under one name, and the
+checks nearly every operation begins with. It is no operation itself.
 """
 
 from __future__ import annotations
@@ -87,11 +87,11 @@ class Cloud:
         """Log once that an answer rests on a guess about the service."""
         if text not in self.guesses:
             self.guesses.add(text)
-            _log.warning("the service's behaviour is not documented here, this is a guess: %s", text)
+            _log.warning(
+                "the service's behaviour is not documented here, this is a guess: %s", text
+            )
 
-    async def receive(
-        self, request: Request, limit: int, refusal: Callable[[], OssError]
-    ) -> Spool:
+    async def receive(self, request: Request, limit: int, refusal: Callable[[], OssError]) -> Spool:
         """Take the whole body to disk; nothing stays when it breaks off.
 
         Raises:

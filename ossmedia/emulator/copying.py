@@ -1,7 +1,8 @@
 """CopyObject and UploadPartCopy.
 
-What flows in: the name of a source and conditions on it. What flows out: a new object or part that shares the source's content files; no
-byte is copied. An appendable object is no source, except for itself.
+What flows in: the name of a source and conditions on it. What flows out: a new object or part that
+shares the source's content files; no byte is copied. An appendable object is no source, except for
+itself.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """CRC-64/XZ of content, in plain Python and yet fast.
 
-What flows in: bytes in any pieces. What flows out: the checksum that OSS sends as ``x-oss-hash-crc64ecma``. It needs no C
-extension: a long piece is first shortened with big integers (more than 200 MB/s), and only its last few hundred bytes go through a
-table (8 MB/s).
+What flows in: bytes in any pieces. What flows out: the checksum that OSS sends as
+``x-oss-hash-crc64ecma``. It needs no C extension: a long piece is first shortened with big integers
+(more than 200 MB/s), and only its last few hundred bytes go through a table (8 MB/s).
 
-How: the polynomial of the CRC divides Q(x) = x^2597 + x^1148 + x^986 + x^927 + x^840 + x^690 + x^410 + 1, and over GF(2) it then
-divides Q(x^(2^k)) = Q(x)^(2^k) as well. A bit may thus be replaced by seven bits nearer to the end. One shift and one XOR of Python's
-integers do that for a third of a message at once, which runs at memory speed, where a table in Python makes 8 MB/s.
+How: the polynomial of the CRC divides Q(x) = x^2597 + x^1148 + x^986 + x^927 + x^840 + x^690 +
+x^410 + 1, and over GF(2) it then divides Q(x^(2^k)) = Q(x)^(2^k) as well. A bit may thus be
+replaced by seven bits nearer to the end. One shift and one XOR of Python's integers do that for a
+third of a message at once, which runs at memory speed, where a table in Python makes 8 MB/s.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _PAIRS = array(
 
 
 def _shorten(message: int, bits: int) -> tuple[int, int]:
-    """A shorter message with the same remainder: bit 0 is the first on the wire, thus the highest power."""
+    """A shorter message with the same remainder. Bit 0 is first on the wire: the highest power."""
     while bits > _TABLE_BITS:
         scale = 1
         while 3 * scale * _DEGREE <= bits:

@@ -1,7 +1,8 @@
 """The refusals of the local cloud.
 
-What flows in: a status, a code and a message chosen by whoever refuses. What flows out: an exception that the web layer turns into
-the error body of OSS (XML) or of the RPC services (JSON or XML). It never holds a secret and never formats a response itself.
+What flows in: a status, a code and a message chosen by whoever refuses. What flows out: an
+exception that the web layer turns into the error body of OSS (XML) or of the RPC services (JSON or
+XML). It never holds a secret and never formats a response itself.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class OssError(Exception):
 
 
 class RpcError(Exception):
-    """A refusal of an RPC service (STS, VOD): HTTP status, code (``InvalidParameter.RoleArn``), message."""
+    """A refusal of an RPC service (STS, VOD): status, code (``EntityNotExist.Role``), message."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(f"{status} {code}: {message}")

@@ -1,8 +1,8 @@
 """Faults on order: which requests go wrong, and how.
 
-What flows in: rules from a test (operation, key pattern, how many to let pass, how many to spoil, what to do) and every request as it
-arrives. What flows out: the rule that a request has to suffer, and counts of what was asked. It acts on nothing itself and it never
-changes stored data.
+What flows in: rules from a test (operation, key pattern, how many to let pass, how many to spoil,
+what to do) and every request as it arrives. What flows out: the rule that a request has to suffer,
+and counts of what was asked. It acts on nothing itself and it never changes stored data.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ class Rule:
         allowed = {item.name for item in fields(cls)} - {"seen", "fired", "id"}
         unknown = sorted(set(flat) - allowed)
         if unknown:
-            raise ValueError(f"unknown field {unknown[0]!r}; known are {', '.join(sorted(allowed))}")
+            raise ValueError(
+                f"unknown field {unknown[0]!r}; known are {', '.join(sorted(allowed))}"
+            )
         if "action" not in flat:
             raise ValueError(f"action is missing; it is one of {', '.join(ACTIONS)}")
         rule = cls(**flat)
@@ -106,6 +108,14 @@ class Rule:
         for name in ("operation", "key", "method", "code", "message"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be text, got {getattr(self, name)!r}")
+        self._check_numbers()
+        texts = isinstance(self.headers, dict) and all(
+            isinstance(text, str) for pair in self.headers.items() for text in pair
+        )
+        if not texts:
+            raise ValueError(f"headers must map text to text, got {self.headers!r}")
+
+    def _check_numbers(self) -> None:
         lowest = {"after": 0, "times": 0, "body_bytes": -1, "answer_bytes": 0, "status": 200}
         for name, low in lowest.items():
             value = getattr(self, name)
@@ -117,18 +127,13 @@ class Rule:
             raise ValueError(f"seconds must be a number, got {self.seconds!r}")
         if self.seconds < 0 and self.action not in ("skew", "date"):
             raise ValueError(f"seconds must not be negative for {self.action}, got {self.seconds}")
-        texts = isinstance(self.headers, dict) and all(
-            isinstance(text, str) for pair in self.headers.items() for text in pair
-        )
-        if not texts:
-            raise ValueError(f"headers must map text to text, got {self.headers!r}")
 
     def matches(self, operation: str, method: str, key: str | None) -> bool:
         """Whether a request is one this rule is about."""
         return (
             fnmatchcase(operation, self.operation)
             and self.method in ("", method)
-            and (self.key == "*" or key is not None and fnmatchcase(key, self.key))
+            and (self.key == "*" or (key is not None and fnmatchcase(key, self.key)))
         )
 
     @property

@@ -1,7 +1,8 @@
 """The documented limits of OSS, as data.
 
-What flows in: nothing, or smaller numbers chosen by a test. What flows out: the numbers every operation asks. It never raises a limit
-above the documented one, so that a client cannot pass here and fail there.
+What flows in: nothing, or smaller numbers chosen by a test. What flows out: the numbers every
+operation asks. It never raises a limit above the documented one, so that a client cannot pass here
+and fail there.
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ class Limits:
             if name not in {field.name for field in fields(self)}:
                 raise ValueError(f"limit {name!r} is unknown")
             top = getattr(documented, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= top:
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int | float)
+                or not 0 <= value <= top
+            ):
                 raise ValueError(f"limit {name} must be a number from 0 to {top}, got {value!r}")
             setattr(self, name, type(top)(value))

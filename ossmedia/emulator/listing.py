@@ -1,7 +1,8 @@
 """Lists: objects (V1 and V2), uploads, parts, buckets.
 
-What flows in: prefix, delimiter, marker and a maximum. What flows out: one page in UTF-8 byte order and the marker of the next. A page costs
-as much as it shows, however many objects share a common prefix. It never skips or repeats an entry between pages.
+What flows in: prefix, delimiter, marker and a maximum. What flows out: one page in UTF-8 byte order
+and the marker of the next. A page costs as much as it shows, however many objects share a common
+prefix. It never skips or repeats an entry between pages.
 """
 
 from __future__ import annotations
@@ -101,9 +102,7 @@ def _common(key: str, prefix: str, delimiter: str) -> str | None:
     return None if at < 0 else key[: at + len(delimiter)]
 
 
-def _object_nodes(
-    cloud: Cloud, page: Page, encoded: bool, with_owner: bool
-) -> list[xml.Node]:
+def _object_nodes(cloud: Cloud, page: Page, encoded: bool, with_owner: bool) -> list[xml.Node]:
     nodes: list[xml.Node] = []
     for item in page.entries:
         children: list[xml.Node] = [
@@ -136,7 +135,10 @@ async def list_objects(cloud: Cloud, request: Request) -> Answer:
     marker = query.get("marker", "")
     page = page_of(
         lambda first, end, most: cloud.store.objects_from(bucket, first, end, most),
-        **{"prefix": prefix, "delimiter": delimiter, "marker": marker, "limit": limit},
+        prefix=prefix,
+        delimiter=delimiter,
+        marker=marker,
+        limit=limit,
     )
     nodes: list[xml.Node] = [
         ("Name", bucket),

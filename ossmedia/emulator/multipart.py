@@ -1,7 +1,8 @@
 """Multipart uploads: initiate, parts, complete, abort.
 
-What flows in: parts in any order and number. What flows out: one object that appears at once when the upload completes; its content is the
-list of the parts' files, nothing is copied. Until then nothing is visible, and after it the upload's id means nothing.
+What flows in: parts in any order and number. What flows out: one object that appears at once when
+the upload completes; its content is the list of the parts' files, nothing is copied. Until then
+nothing is visible, and after it the upload's id means nothing.
 """
 
 from __future__ import annotations
@@ -227,7 +228,10 @@ def _assemble(cloud: Cloud, request: Request, upload: Upload, parts: list[Part])
     for part in parts[:-1]:
         if part.size < cloud.limits.min_part_size:
             message = "Your proposed upload smaller than the minimum allowed size."
-            extra = {"PartNumber": str(part.number), "MinSizeAllowed": str(cloud.limits.min_part_size)}
+            extra = {
+                "PartNumber": str(part.number),
+                "MinSizeAllowed": str(cloud.limits.min_part_size),
+            }
             raise OssError(400, "EntityTooSmall", message, extra=extra)
     crc, size, joined = 0, 0, hashlib.md5(usedforsecurity=False)
     for part in parts:

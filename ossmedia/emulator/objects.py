@@ -1,8 +1,8 @@
 """Put, get, head and delete of objects.
 
-What flows in: a request whose caller may do it. What flows out: an answer, and for a put a row that appears at once and whole. What can
-be refused without the body is refused before the body is read. It never changes an object under a reader: a get keeps the content it
-began with.
+What flows in: a request whose caller may do it. What flows out: an answer, and for a put a row that
+appears at once and whole. What can be refused without the body is refused before the body is read.
+It never changes an object under a reader: a get keeps the content it began with.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from .answer import Answer
 from .attributes import check_key, check_traffic_limit, read_attributes, refuse_conditions
 from .blobs import Spool
 from .clock import http_time
-from .cloud import Cloud, no_such_key
+from .cloud import Cloud
 from .errors import OssError
 from .records import Attributes, StoredObject
-from .request import Request, invalid
+from .request import Request
 
 _OVERRIDES = {
     "response-content-type": "Content-Type",
@@ -311,7 +311,7 @@ def _chosen_range(request: Request, size: int) -> tuple[int, int] | None:
 def _span(first: str, last: str, size: int, standard: bool) -> tuple[int, int] | None:
     if not first:
         suffix = int(last or 0)
-        if suffix == 0 or size == 0 or suffix > size and not standard:
+        if suffix == 0 or size == 0 or (suffix > size and not standard):
             return None
         return max(0, size - suffix), size - 1
     begin, end = int(first), int(last) if last else size - 1

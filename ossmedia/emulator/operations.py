@@ -1,7 +1,7 @@
 """The name of the operation that a request asks for.
 
-What flows in: method, level (service, bucket, object), query names and two headers. What flows out: the operation's documented name,
-as counters, faults and handlers use it. It checks nothing.
+What flows in: method, level (service, bucket, object), query names and two headers. What flows out:
+the operation's documented name, as counters, faults and handlers use it. It checks nothing.
 """
 
 from __future__ import annotations
@@ -64,12 +64,53 @@ _SERVICE: Table = {"GET": (("", "ListBuckets"),)}
 # Sub-resources of the service that this cloud does not have; without this list a request for one
 # would be taken for a plain one.
 _ABSENT = frozenset(
-    "asyncFetch cname comp cors encryption img inventory legalHold live logging metaQuery "
-    "objectWorm policy policyStatus publicAccessBlock qos qosInfo qosRequester referer replication "
-    "requestPayment requesterQosInfo resourceGroup retention rtc style transferAcceleration udf "
-    "versions vod website worm wormExtend x-oss-async-process x-oss-process x-oss-rename "
-    "accessPoint accessPointPolicy bucketArchiveDirectRead cleanRestoredObject httpsConfig "
-    "overwriteConfig userDefinedLogFieldsConfig resourcePool responseHeader".split()
+    (
+        "asyncFetch",
+        "cname",
+        "comp",
+        "cors",
+        "encryption",
+        "img",
+        "inventory",
+        "legalHold",
+        "live",
+        "logging",
+        "metaQuery",
+        "objectWorm",
+        "policy",
+        "policyStatus",
+        "publicAccessBlock",
+        "qos",
+        "qosInfo",
+        "qosRequester",
+        "referer",
+        "replication",
+        "requestPayment",
+        "requesterQosInfo",
+        "resourceGroup",
+        "retention",
+        "rtc",
+        "style",
+        "transferAcceleration",
+        "udf",
+        "versions",
+        "vod",
+        "website",
+        "worm",
+        "wormExtend",
+        "x-oss-async-process",
+        "x-oss-process",
+        "x-oss-rename",
+        "accessPoint",
+        "accessPointPolicy",
+        "bucketArchiveDirectRead",
+        "cleanRestoredObject",
+        "httpsConfig",
+        "overwriteConfig",
+        "userDefinedLogFieldsConfig",
+        "resourcePool",
+        "responseHeader",
+    )
 )
 OPERATIONS = frozenset(
     [name for table in (_OBJECT, _BUCKET, _SERVICE) for rows in table.values() for _, name in rows]

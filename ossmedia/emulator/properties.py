@@ -1,6 +1,7 @@
 """What an object has besides content: ACL, tags, a symlink's target, the state of an archive.
 
-What flows in: a request on a sub-resource of an object. What flows out: the documented answer. The content is never touched.
+What flows in: a request on a sub-resource of an object. What flows out: the documented answer. The
+content is never touched.
 """
 
 from __future__ import annotations
@@ -34,9 +35,7 @@ async def get_object_acl(cloud: Cloud, request: Request) -> Answer:
 async def put_object_acl(cloud: Cloud, request: Request) -> Answer:
     """PutObjectAcl."""
     stored = cloud.object(request)
-    stored.attributes.acl = read_acl(
-        request.header.get("x-oss-object-acl", ""), "x-oss-object-acl"
-    )
+    stored.attributes.acl = read_acl(request.header.get("x-oss-object-acl", ""), "x-oss-object-acl")
     _save(cloud, stored)
     return Answer(200)
 
@@ -116,7 +115,7 @@ async def get_symlink(cloud: Cloud, request: Request) -> Answer:
 
 
 async def restore_object(cloud: Cloud, request: Request) -> Answer:
-    """RestoreObject: 202 the first time for an archived object, then 200; it is readable at once."""
+    """RestoreObject: 202 the first time for an archived object, then 200; readable at once."""
     largest = cloud.limits.max_document_bytes
     await request.body.read(largest, lambda: xml.malformed(f"more than {largest} bytes"))
     stored = cloud.object(request)

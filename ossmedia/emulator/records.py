@@ -1,7 +1,7 @@
 """What the local cloud remembers of a bucket, an object, an upload and a part.
 
-What flows in: fields. What flows out: immutable-by-habit records that the store writes and the operations read. They hold no content
-bytes and no secret.
+What flows in: fields. What flows out: immutable-by-habit records that the store writes and the
+operations read. They hold no content bytes and no secret.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ class Attributes:
     """What a request says about an object besides its bytes.
 
     Fields:
-        headers: lower-case name to value: ``cache-control``, ``content-disposition``, ``x-oss-meta-*`` ...
+        headers: lower-case name to value: ``cache-control``, ``x-oss-meta-*`` and such.
+        restored: an archived object that was asked for again and may be read.
         encryption: the server-side encryption headers, echoed and otherwise without effect.
     """
 

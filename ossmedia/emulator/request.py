@@ -1,8 +1,9 @@
 """One request as it arrived.
 
-What flows in: the connection's scope with the raw request target, headers in order, and the stream of body pieces. What flows out:
-bucket, key, decoded parameters, and a body that is read at most once, in pieces, against its announced length. It never collects a
-whole object in memory and never lets a server library decode the target first.
+What flows in: the connection's scope with the raw request target, headers in order, and the stream
+of body pieces. What flows out: bucket, key, decoded parameters, and a body that is read at most
+once, in pieces, against its announced length. It never collects a whole object in memory and never
+lets a server library decode the target first.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ class Body:
 
     async def _next(self) -> bytes:
         try:
-            message = await asyncio.wait_for(self._receive(), self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):
+                message = await self._receive()
         except TimeoutError:
             text = "Your socket connection to the server was not read from or written to in time."
             raise OssError(400, "RequestTimeout", text) from None
@@ -94,12 +96,13 @@ class Request:
         query: decoded, the first of each name; a name without value maps to "".
         caller: who sent it, once the signature was verified.
         operation: its documented name, once known.
+        problem: why bucket and key could not be made out, to be raised where a refusal belongs.
         id: the request id, 24 hex digits.
     """
 
     __slots__ = (
         *("scope", "method", "raw_path", "raw_query", "headers", "header", "query", "bucket"),
-        *("key", "path_style", "body", "caller", "operation", "id", "host", "started"),
+        *("key", "path_style", "body", "caller", "operation", "id", "host", "started", "problem"),
     )
 
     def __init__(
@@ -127,7 +130,11 @@ class Request:
         self.bucket: str | None = None
         self.key: str | None = None
         self.path_style = True
-        self._locate(addressing)
+        self.problem: OssError | None = None
+        try:
+            self._locate(addressing)
+        except OssError as error:
+            self.problem = error
 
     def _locate(self, addressing: Addressing) -> None:
         address = addressing.resolve(self.host, self.raw_path)
@@ -138,7 +145,7 @@ class Request:
     @property
     def has_body(self) -> bool:
         """Whether the client announced a body, of known length or chunked."""
-        return bool(self.body.length) or self.body.length is None and self.chunked
+        return bool(self.body.length) or (self.body.length is None and self.chunked)
 
     @property
     def chunked(self) -> bool:

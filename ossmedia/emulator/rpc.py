@@ -129,9 +129,15 @@ def parse_call(
         fields.get("content-type", "").lower().startswith("application/x-www-form-urlencoded")
     )
     form = _form_pairs(show(body)) if form_sent else []
-    if "x-acs-action" in fields:
+    # The old core SDKs send x-acs-action along with a signature of RPC 1.0, so it decides nothing.
+    signed_in_parameters = any(name == "Signature" for name, _ in query + form)
+    if _is_acs3(fields) or ("x-acs-action" in fields and not signed_in_parameters):
         return _acs3_call(method, query, form, fields, body)
     return _rpc1_call(method, query + form)
+
+
+def _is_acs3(fields: Mapping[str, str]) -> bool:
+    return fields.get("authorization", "").startswith("ACS3")
 
 
 def _form_pairs(text: str) -> list[tuple[str, str]]:
@@ -337,7 +343,7 @@ def wants_json(raw_query: str, headers: Iterable[tuple[str, str]], body: bytes) 
     accept = fields.get("accept", "").lower()
     if "json" in accept or "xml" in accept:
         return "json" in accept
-    return "x-acs-action" in fields
+    return _is_acs3(fields)
 
 
 def render(name: str, content: Mapping[str, Any], *, as_json: bool) -> tuple[str, bytes]:

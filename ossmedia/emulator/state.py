@@ -1,8 +1,9 @@
 """The memory of the local cloud: rows in SQLite, content in files beside it.
 
-What flows in: records of buckets, objects, uploads and parts, inside a transaction. What flows out: the same records, also after the
-process was killed at any instant: a committed row stays, and content without a committed row is gone after the next start. It decides
-nothing about permissions or HTTP. One thread, the event loop's, calls it; between two awaits every change is atomic.
+What flows in: records of buckets, objects, uploads and parts, inside a transaction. What flows out:
+the same records, also after the process was killed at any instant: a committed row stays, and
+content without a committed row is gone after the next start. It decides nothing about permissions
+or HTTP. One thread, the event loop's, calls it; between two awaits every change is atomic.
 """
 
 from __future__ import annotations
@@ -30,21 +31,37 @@ from .records import (
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS buckets (name TEXT PRIMARY KEY, created REAL NOT NULL, acl TEXT NOT NULL, storage_class TEXT NOT NULL,
+CREATE TABLE IF NOT EXISTS buckets (
+  name TEXT PRIMARY KEY, created REAL NOT NULL, acl TEXT NOT NULL, storage_class TEXT NOT NULL,
   redundancy TEXT NOT NULL, lifecycle BLOB) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS objects (id INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key BLOB NOT NULL, kind TEXT NOT NULL,
-  size INTEGER NOT NULL, crc TEXT NOT NULL, etag TEXT NOT NULL, modified REAL NOT NULL, storage_class TEXT NOT NULL,
-  attributes TEXT NOT NULL, segments TEXT NOT NULL, md5 TEXT NOT NULL, symlink TEXT NOT NULL, sealed REAL NOT NULL,
-  UNIQUE (bucket, key));
-CREATE TABLE IF NOT EXISTS uploads (id TEXT PRIMARY KEY, bucket TEXT NOT NULL, key BLOB NOT NULL, initiated REAL NOT NULL,
+CREATE TABLE IF NOT EXISTS objects (
+  id INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key BLOB NOT NULL, kind TEXT NOT NULL,
+  size INTEGER NOT NULL, crc TEXT NOT NULL, etag TEXT NOT NULL, modified REAL NOT NULL,
+  storage_class TEXT NOT NULL, attributes TEXT NOT NULL, segments TEXT NOT NULL,
+  md5 TEXT NOT NULL, symlink TEXT NOT NULL, sealed REAL NOT NULL, UNIQUE (bucket, key));
+CREATE TABLE IF NOT EXISTS uploads (
+  id TEXT PRIMARY KEY, bucket TEXT NOT NULL, key BLOB NOT NULL, initiated REAL NOT NULL,
   attributes TEXT NOT NULL, sequential INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS uploads_by_key ON uploads (bucket, key, id);
-CREATE TABLE IF NOT EXISTS parts (upload TEXT NOT NULL, number INTEGER NOT NULL, size INTEGER NOT NULL, crc TEXT NOT NULL,
-  etag TEXT NOT NULL, modified REAL NOT NULL, segments TEXT NOT NULL, PRIMARY KEY (upload, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS parts (
+  upload TEXT NOT NULL, number INTEGER NOT NULL, size INTEGER NOT NULL, crc TEXT NOT NULL,
+  etag TEXT NOT NULL, modified REAL NOT NULL, segments TEXT NOT NULL,
+  PRIMARY KEY (upload, number)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS blobs (name TEXT PRIMARY KEY, uses INTEGER NOT NULL) WITHOUT ROWID;
 """
-_OBJECT = "bucket, key, kind, size, crc, etag, modified, attributes, segments, md5, symlink, sealed, id"
-_UPLOAD = "id, bucket, key, initiated, attributes, sequential"
+_SELECT_OBJECT = (
+    "SELECT bucket, key, kind, size, crc, etag, modified, attributes, segments, md5, symlink, "
+    "sealed, id FROM objects WHERE bucket = ? AND key = ?"
+)
+_INSERT_OBJECT = (
+    "INSERT INTO objects (bucket, key, kind, size, crc, etag, modified, storage_class, attributes, "
+    "segments, md5, symlink, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_SELECT_UPLOAD = "SELECT id, bucket, key, initiated, attributes, sequential FROM uploads "
+_SEGMENTS = "SELECT segments FROM objects UNION ALL SELECT segments FROM parts"
+_END = b"\xff"
+"""Above every key: UTF-8 holds no such byte."""
+_EMPTY = "DELETE FROM objects; DELETE FROM parts; DELETE FROM uploads; DELETE FROM buckets"
 
 
 class DirectoryInUse(Exception):
@@ -69,11 +86,15 @@ class Store:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._lock)
-            raise DirectoryInUse(f"data directory {directory} is in use by another process") from None
+            raise DirectoryInUse(
+                f"data directory {directory} is in use by another process"
+            ) from None
         os.close(os.open(directory / "cloud.db", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._db = sqlite3.connect(directory / "cloud.db", isolation_level=None, check_same_thread=False)
-        # Survives a killed process without fsync: the pages are in the kernel. Power loss is not promised.
-        self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; {_SCHEMA}")
+        self._db = sqlite3.connect(
+            directory / "cloud.db", isolation_level=None, check_same_thread=False
+        )
+        # A killed process loses nothing without fsync: the pages are in the kernel.
+        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;" + _SCHEMA)
         self.blobs = Blobs(directory / "content", discard=discard)
         self._released: Counter[str] = Counter()
         self._remove_strays()
@@ -106,12 +127,17 @@ class Store:
         for blob in dead:
             self.blobs.remove(blob)
 
-    # -- content files ---------------------------------------------------------------------------------------------
+    # -- content files -------------------------------------------------------------------------------
 
     def use(self, segments: Iterable[Segment]) -> None:
         """Count one more user of the files of *segments*."""
         names = [(segment.blob,) for segment in segments if segment.blob]
-        self._db.executemany("INSERT INTO blobs VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET uses = uses + 1", names)
+        if not names:
+            return
+        self._db.executemany(
+            "INSERT INTO blobs VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET uses = uses + 1",
+            names,
+        )
 
     def release(self, segments: Iterable[Segment]) -> None:
         """Count one user less; the last one takes the file along when the transaction commits."""
@@ -120,14 +146,16 @@ class Store:
     def _settle_released(self) -> list[str]:
         dead = []
         for name, count in self._released.items():
-            row = self._db.execute("UPDATE blobs SET uses = uses - ? WHERE name = ? RETURNING uses", (count, name))
+            row = self._db.execute(
+                "UPDATE blobs SET uses = uses - ? WHERE name = ? RETURNING uses", (count, name)
+            )
             if row.fetchone()[0] <= 0:
                 self._db.execute("DELETE FROM blobs WHERE name = ?", (name,))
                 dead.append(name)
         self._released.clear()
         return dead
 
-    # -- facts -----------------------------------------------------------------------------------------------------
+    # -- facts ---------------------------------------------------------------------------------------
 
     def fact(self, name: str) -> str | None:
         """A single remembered text."""
@@ -138,7 +166,7 @@ class Store:
         """Remember a single text."""
         self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
-    # -- buckets ---------------------------------------------------------------------------------------------------
+    # -- buckets -------------------------------------------------------------------------------------
 
     def bucket(self, name: str) -> Bucket | None:
         """The bucket *name*, or None."""
@@ -155,7 +183,14 @@ class Store:
 
     def put_bucket(self, bucket: Bucket) -> None:
         """Insert or replace a bucket."""
-        row = (bucket.name, bucket.created_s, bucket.acl, bucket.storage_class, bucket.redundancy, bucket.lifecycle)
+        row = (
+            bucket.name,
+            bucket.created_s,
+            bucket.acl,
+            bucket.storage_class,
+            bucket.redundancy,
+            bucket.lifecycle,
+        )
         self._db.execute("INSERT OR REPLACE INTO buckets VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def delete_bucket(self, name: str) -> None:
@@ -167,26 +202,28 @@ class Store:
         count, size = self._db.execute(
             "SELECT count(*), coalesce(sum(size), 0) FROM objects WHERE bucket = ?", (name,)
         ).fetchone()
-        (uploads,) = self._db.execute("SELECT count(*) FROM uploads WHERE bucket = ?", (name,)).fetchone()
+        (uploads,) = self._db.execute(
+            "SELECT count(*) FROM uploads WHERE bucket = ?", (name,)
+        ).fetchone()
         return count, size, uploads
 
     def clear(self) -> None:
         """Remove every object, upload and bucket."""
-        for table in ("objects", "parts"):
-            for (text,) in self._db.execute(f"SELECT segments FROM {table}").fetchall():
-                self.release(segments_from_json(text))
-        for table in ("objects", "parts", "uploads", "buckets"):
-            self._db.execute(f"DELETE FROM {table}")
+        for (text,) in self._db.execute(_SEGMENTS).fetchall():
+            self.release(segments_from_json(text))
+        for statement in _EMPTY.split(";"):
+            self._db.execute(statement)
 
-    # -- objects ---------------------------------------------------------------------------------------------------
+    # -- objects -------------------------------------------------------------------------------------
 
     def object(self, bucket: str, key: str) -> StoredObject | None:
         """The object under *key*, or None."""
-        query = f"SELECT {_OBJECT} FROM objects WHERE bucket = ? AND key = ?"
-        row = self._db.execute(query, (bucket, key.encode())).fetchone()
+        row = self._db.execute(_SELECT_OBJECT, (bucket, key.encode())).fetchone()
         return None if row is None else _object(row)
 
-    def put_object(self, new: StoredObject, old: StoredObject | None, *, keep_content: bool = False) -> None:
+    def put_object(
+        self, new: StoredObject, old: StoredObject | None, *, keep_content: bool = False
+    ) -> None:
         """Insert *new*, replacing *old*.
 
         Args:
@@ -199,16 +236,29 @@ class Store:
         if not keep_content:
             self.use(new.segments)
         values = (
-            *(new.bucket, new.key.encode(), new.kind, new.size, str(new.crc), new.etag, new.modified_s),
-            *(new.attributes.storage_class, new.attributes.to_json(), segments_to_json(new.segments)),
+            *(
+                new.bucket,
+                new.key.encode(),
+                new.kind,
+                new.size,
+                str(new.crc),
+                new.etag,
+                new.modified_s,
+            ),
+            *(
+                new.attributes.storage_class,
+                new.attributes.to_json(),
+                segments_to_json(new.segments),
+            ),
             *(new.md5, new.symlink_target, new.sealed_s),
         )
-        self._db.execute(f"INSERT INTO objects VALUES (NULL{', ?' * 13})", values)
+        self._db.execute(_INSERT_OBJECT, values)
 
     def grow_object(self, grown: StoredObject) -> None:
         """Store the new length, sums and segments of an appended object; its attributes stay."""
         self._db.execute(
-            "UPDATE objects SET size = ?, crc = ?, etag = ?, modified = ?, segments = ?, sealed = ? WHERE id = ?",
+            "UPDATE objects SET size = ?, crc = ?, etag = ?, modified = ?, segments = ?, sealed = ? "
+            "WHERE id = ?",
             (
                 *(grown.size, str(grown.crc), grown.etag, grown.modified_s),
                 *(segments_to_json(grown.segments), grown.sealed_s, grown.row),
@@ -220,26 +270,36 @@ class Store:
         self.release(old.segments)
         self._db.execute("DELETE FROM objects WHERE id = ?", (old.row,))
 
-    def objects_from(self, bucket: str, first: bytes, end: bytes | None, limit: int) -> list[Listed]:
-        """Objects with *first* <= key < *end* in byte order, at most *limit*; *end* None for no end."""
-        query = "SELECT key, kind, size, etag, modified, storage_class FROM objects WHERE bucket = ? AND key >= ?"
-        values: list[Any] = [bucket, first]
-        if end is not None:
-            query, values = query + " AND key < ?", [*values, end]
-        rows = self._db.execute(query + " ORDER BY key LIMIT ?", [*values, limit])
+    def objects_from(
+        self, bucket: str, first: bytes, end: bytes | None, limit: int
+    ) -> list[Listed]:
+        """Objects with *first* <= key < *end* in byte order, at most *limit*; None for no end."""
+        rows = self._db.execute(
+            "SELECT key, kind, size, etag, modified, storage_class FROM objects "
+            "WHERE bucket = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?",
+            (bucket, first, end or _END, limit),
+        )
         return [Listed(row[0].decode(), *row[1:]) for row in rows]
 
-    # -- multipart -------------------------------------------------------------------------------------------------
+    # -- multipart -----------------------------------------------------------------------------------
 
     def upload(self, upload_id: str) -> Upload | None:
         """The upload under way with this id, or None."""
-        row = self._db.execute(f"SELECT {_UPLOAD} FROM uploads WHERE id = ?", (upload_id,)).fetchone()
+        row = self._db.execute(_SELECT_UPLOAD + "WHERE id = ?", (upload_id,)).fetchone()
         return None if row is None else _upload(row)
 
     def put_upload(self, upload: Upload) -> None:
         """Begin an upload."""
-        values = (upload.id, upload.bucket, upload.key.encode(), upload.initiated_s, upload.attributes.to_json())
-        self._db.execute("INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?)", (*values, int(upload.sequential)))
+        values = (
+            upload.id,
+            upload.bucket,
+            upload.key.encode(),
+            upload.initiated_s,
+            upload.attributes.to_json(),
+        )
+        self._db.execute(
+            "INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?)", (*values, int(upload.sequential))
+        )
 
     def delete_upload(self, upload_id: str) -> None:
         """Forget an upload with its parts; content that nobody else uses goes along."""
@@ -248,13 +308,16 @@ class Store:
         self._db.execute("DELETE FROM parts WHERE upload = ?", (upload_id,))
         self._db.execute("DELETE FROM uploads WHERE id = ?", (upload_id,))
 
-    def uploads_from(self, bucket: str, first: bytes, after_id: str, end: bytes | None, limit: int) -> list[Upload]:
-        """Uploads from key *first* on, without those of *first* itself whose id is not above *after_id*."""
-        query = f"SELECT {_UPLOAD} FROM uploads WHERE bucket = ? AND (key > ? OR (key = ? AND id > ?))"
-        values: list[Any] = [bucket, first, first, after_id]
-        if end is not None:
-            query, values = query + " AND key < ?", [*values, end]
-        return [_upload(row) for row in self._db.execute(query + " ORDER BY key, id LIMIT ?", [*values, limit])]
+    def uploads_from(
+        self, bucket: str, first: bytes, after_id: str, end: bytes | None, limit: int
+    ) -> list[Upload]:
+        """Uploads behind (*first*, *after_id*) by key and id, at most *limit*."""
+        rows = self._db.execute(
+            _SELECT_UPLOAD + "WHERE bucket = ? AND (key, id) > (?, ?) AND key < ? "
+            "ORDER BY key, id LIMIT ?",
+            (bucket, first, after_id, end or _END, limit),
+        )
+        return [_upload(row) for row in rows]
 
     def put_part(self, part: Part) -> None:
         """Store a part, replacing the one with its number."""
@@ -266,25 +329,49 @@ class Store:
         self.use(part.segments)
         values = (part.upload, part.number, part.size, str(part.crc), part.etag, part.modified_s)
         self._db.execute(
-            "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)", (*values, segments_to_json(part.segments))
+            "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*values, segments_to_json(part.segments)),
         )
 
     def parts(self, upload_id: str, after: int = 0, limit: int = -1) -> list[Part]:
         """Parts of an upload with a number above *after*, ascending."""
         rows = self._db.execute(
-            "SELECT * FROM parts WHERE upload = ? AND number > ? ORDER BY number LIMIT ?", (upload_id, after, limit)
+            "SELECT * FROM parts WHERE upload = ? AND number > ? ORDER BY number LIMIT ?",
+            (upload_id, after, limit),
         )
-        return [Part(*row[:3], int(row[3]), *row[4:6], segments_from_json(row[6])) for row in rows]
+        return [
+            Part(upload, number, size, int(crc), etag, modified, segments_from_json(segments))
+            for upload, number, size, crc, etag, modified, segments in rows
+        ]
 
 
 def _object(row: Any) -> StoredObject:
-    bucket, key, kind, size, crc, etag, modified, attributes, segments, md5, symlink, sealed, number = row
+    bucket, key, kind, size, crc, etag, modified, attributes, segments = row[:9]
+    md5, symlink, sealed, number = row[9:]
     return StoredObject(
-        *(bucket, key.decode(), kind, size, int(crc), etag, modified, Attributes.from_json(attributes)),
-        *(segments_from_json(segments), md5, symlink, sealed, number),
+        bucket,
+        key.decode(),
+        kind,
+        size,
+        int(crc),
+        etag,
+        modified,
+        Attributes.from_json(attributes),
+        segments_from_json(segments),
+        md5,
+        symlink,
+        sealed,
+        number,
     )
 
 
 def _upload(row: Any) -> Upload:
     upload_id, bucket, key, initiated, attributes, sequential = row
-    return Upload(upload_id, bucket, key.decode(), initiated, Attributes.from_json(attributes), bool(sequential))
+    return Upload(
+        upload_id,
+        bucket,
+        key.decode(),
+        initiated,
+        Attributes.from_json(attributes),
+        bool(sequential),
+    )

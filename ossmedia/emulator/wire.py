@@ -1,8 +1,9 @@
-"""The wire under the application: what uvicorn's HTTP protocol must do differently for a cloud that tells the truth about failures.
+"""The wire under the application: uvicorn's HTTP protocol, taught to fail as a cloud does.
 
-What flows in: bytes of connections. What flows out: scopes with the raw target and a handle on the connection, answers, and on demand a
-closed or reset connection. An answer given while the client still sends is followed by a lingering close, because closing a socket with
-unread bytes would reset it and destroy the answer on its way. It knows nothing of OSS.
+What flows in: bytes of connections. What flows out: scopes with the raw target and a handle on the
+connection, answers, and on demand a closed or reset connection. An answer given while the client
+still sends is followed by a lingering close, because closing a socket with unread bytes would reset
+it and destroy the answer on its way. It knows nothing of OSS.
 """
 
 from __future__ import annotations
@@ -28,32 +29,67 @@ LINGER_BODY_SIZE = 64 * 1024
 """A refused body up to this length is read to its end, and the connection stays open."""
 
 
+GATHER_SIZE = 64 * 1024
+"""Written bytes that are gathered before they go to the socket at once."""
+
+
 class _Lingering:
-    """A transport whose close waits for a client that is still sending."""
+    """A transport that sends head and body of an answer together, and whose close waits for a
+    client that is still sending.
+    """
 
     def __init__(self, transport: asyncio.Transport, protocol: CloudProtocol) -> None:
         self._transport = transport
         self._protocol = protocol
         self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._gathered: list[bytes] = []
+        self._gathered_size = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
+    def write(self, data: bytes) -> None:
+        """Gather small writes until the loop gets control back; larger ones go on at once."""
+        if not self._gathered:
+            self._loop.call_soon(self.flush)
+        self._gathered.append(data)
+        self._gathered_size += len(data)
+        if self._gathered_size >= GATHER_SIZE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand over what was gathered."""
+        if self._gathered:
+            data = b"".join(self._gathered)
+            self._gathered, self._gathered_size = [], 0
+            self._transport.write(data)
+
+    def abort(self) -> None:
+        """Close at once; what was gathered is lost."""
+        self._gathered = []
+        self._transport.abort()
+
     def is_closing(self) -> bool:
         return self._timer is not None or self._transport.is_closing()
+
+    @property
+    def waiting(self) -> bool:
+        """The answer is out, and the client still sends."""
+        return self._timer is not None
 
     def close(self) -> None:
         if self.is_closing():
             self.finish()
             return
+        self.flush()
         if not self._protocol.still_receiving():
             self._transport.close()
             return
         if self._transport.can_write_eof():
             self._transport.write_eof()
         self._transport.resume_reading()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(LINGER_S, self._transport.abort)
+        self._timer = self._loop.call_later(LINGER_S, self._transport.abort)
 
     def finish(self) -> None:
         """The client is done: end the lingering now."""
@@ -67,7 +103,7 @@ class CloudProtocol(HttpToolsProtocol):
 
     lingering: _Lingering
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wrap the transport before the protocol sees it."""
         self.lingering = _Lingering(cast(asyncio.Transport, transport), self)
         super().connection_made(cast(asyncio.Transport, self.lingering))
@@ -82,7 +118,7 @@ class CloudProtocol(HttpToolsProtocol):
         if self.parser is None:
             return
         super().data_received(data)
-        if self.lingering._timer is not None and not self.still_receiving():
+        if self.lingering.waiting and not self.still_receiving():
             self.lingering.finish()
 
     def on_headers_complete(self) -> None:
@@ -105,19 +141,24 @@ class CloudProtocol(HttpToolsProtocol):
         """Whether the client has not yet sent all of its request."""
         return not self.body_ended
 
+    def last_words(self, data: bytes) -> None:
+        """Send raw bytes of an answer that will not be completed."""
+        self.lingering.write(data)
+        self.lingering.flush()
+
     def drop(self, *, reset: bool = False) -> None:
         """Close the connection without an answer, with FIN or with RST."""
         if self.cycle is not None:
             self.cycle.disconnected = True
-        transport = self.lingering._transport
         if reset:
-            connection = transport.get_extra_info("socket")
+            connection = self.lingering.get_extra_info("socket")
             if connection is not None:
                 linger = struct.pack("ii", 1, 0)
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            transport.abort()
+            self.lingering.abort()
         else:
-            transport.close()
+            self.lingering.flush()
+            self.lingering.finish()
 
 
 def protocol_of(request_scope: MutableMapping[str, Any]) -> CloudProtocol:

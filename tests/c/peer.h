@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -60,7 +61,7 @@ static inline void *peer_run(void *argument)
 
     for (;;) {
         struct timeval limit = {.tv_sec = 20};
-        int fd = accept(p->listener, NULL, NULL), nth = atomic_load(&p->count);
+        int fd = accept(p->listener, NULL, NULL), nth = atomic_load(&p->count), on = 1;
         peer_connection *c;
 
         if (fd < 0)
@@ -71,6 +72,7 @@ static inline void *peer_run(void *argument)
         c->p = p;
         c->fd = fd;
         c->nth = nth;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* or a reset swallows what Nagle held back */
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
         if (pthread_create(&c->thread, NULL, peer_connection_run, c) != 0)

@@ -1,5 +1,6 @@
-/* test_crc64.c - every kernel against a bit by bit reference and each other: lengths 0 to 1 MiB, all alignments, between guard
- * pages; continuing, combining, and the vectors of Alibaba's own SDKs. */
+/* test_crc64.c - every kernel against a bit by bit reference and each other: lengths 0 to 1 MiB,
+ * all alignments, between guard pages; continuing, combining, and the vectors of Alibaba's own
+ * SDKs. */
 #include "crc64.h"
 
 #include "tap.h"
@@ -47,7 +48,8 @@ typedef struct fenced {
 static fenced fence(void)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), len = MIB + 16 * page;
-    uint8_t *map = mmap(NULL, len + 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *map =
+        mmap(NULL, len + 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     fenced f = {map + page, map + page + len};
     size_t i;
 
@@ -58,7 +60,8 @@ static fenced fence(void)
     return f;
 }
 
-/* Every length up to SHORT, begun at the fence and at 15 bytes behind it, and ended at the fence. */
+/* Every length up to SHORT, begun at the fence and at 15 bytes behind it, and ended at the fence.
+ */
 static void check_short(const om__crc64_kernel *k, fenced f)
 {
     int good = 1;
@@ -132,9 +135,11 @@ static void check_combine(fenced f)
         good = good && om_crc64_combine(crc_a, crc_b, b) == om_crc64(0, f.begin, a + b);
     }
     OK(good, "combine: CRC of A followed by B");
-    OK(om_crc64_combine(5, 0, 0) == 5 && om_crc64_combine(0, 7, 100) == 7, "combine: an empty side changes nothing");
+    OK(om_crc64_combine(5, 0, 0) == 5 && om_crc64_combine(0, 7, 100) == 7,
+       "combine: an empty side changes nothing");
     for (good = 1, round = 0; round < 64; round++) {
-        uint64_t a = next_random(), b = next_random() * UINT64_C(0x9E3779B97F4A7C15), c = next_random();
+        uint64_t a = next_random(), b = next_random() * UINT64_C(0x9E3779B97F4A7C15),
+                 c = next_random();
         uint64_t len_b = UINT64_C(1) << (round % 62), len_c = len_b + next_random() % 2;
 
         good = good && om_crc64_combine(om_crc64_combine(a, b, len_b), c, len_c) ==

@@ -9,15 +9,18 @@ static void check_names(void)
         int code;
         const char *name;
     } all[] = {
-        {0, "OM_OK"}, {-1, "OM_E_ARG"}, {-2, "OM_E_STATE"}, {-3, "OM_E_NOMEM"}, {-4, "OM_E_NETWORK"},
-        {-5, "OM_E_TIMEOUT"}, {-6, "OM_E_SERVICE"}, {-7, "OM_E_EXPIRED"}, {-8, "OM_E_CLOCK"},
-        {-9, "OM_E_CRC"}, {-10, "OM_E_PROTOCOL"}, {-11, "OM_E_TLS"}, {-12, "OM_E_FOREIGN"},
-        {-13, "OM_E_FULL"}, {-14, "OM_E_UNKNOWN"}, {1, "OM_E_UNKNOWN"}, {-1000, "OM_E_UNKNOWN"},
+        {0, "OM_OK"},          {-1, "OM_E_ARG"},        {-2, "OM_E_STATE"},
+        {-3, "OM_E_NOMEM"},    {-4, "OM_E_NETWORK"},    {-5, "OM_E_TIMEOUT"},
+        {-6, "OM_E_SERVICE"},  {-7, "OM_E_EXPIRED"},    {-8, "OM_E_CLOCK"},
+        {-9, "OM_E_CRC"},      {-10, "OM_E_PROTOCOL"},  {-11, "OM_E_TLS"},
+        {-12, "OM_E_FOREIGN"}, {-13, "OM_E_FULL"},      {-14, "OM_E_UNKNOWN"},
+        {1, "OM_E_UNKNOWN"},   {-1000, "OM_E_UNKNOWN"},
     };
     size_t i;
 
     for (i = 0; i < sizeof all / sizeof *all; i++)
-        OK(strcmp(om_code_name(all[i].code), all[i].name) == 0, "%d is %s", all[i].code, all[i].name);
+        OK(strcmp(om_code_name(all[i].code), all[i].name) == 0, "%d is %s", all[i].code,
+           all[i].name);
 }
 
 int main(void)
@@ -28,17 +31,21 @@ int main(void)
     int clean = 1;
 
     check_names();
-    OK(om_version()[0] >= '0' && om_version()[0] <= '9' && strchr(om_version(), '.'), "version %s", om_version());
+    OK(om_version()[0] >= '0' && om_version()[0] <= '9' && strchr(om_version(), '.'), "version %s",
+       om_version());
     memset(&err, 0x55, sizeof err);
     om__error_clear(&err);
-    OK(err.code == OM_OK && err.http_status == 0 && err.server_time == 0 && err.retry_after_s == -1 &&
-           err.maybe_done == 0 && !err.oss_code[0] && !err.request_id[0] && !err.ec[0] && !err.message[0],
+    OK(err.code == OM_OK && err.http_status == 0 && err.server_time == 0 &&
+           err.retry_after_s == -1 && err.maybe_done == 0 && !err.oss_code[0] &&
+           !err.request_id[0] && !err.ec[0] && !err.message[0],
        "a cleared error is empty");
     err.http_status = 403;
     strcpy(err.oss_code, "AccessDenied");
-    OK(om__fail(&err, OM_E_ARG, "key: %s, %d", "wrong", 7) == OM_E_ARG && err.code == OM_E_ARG, "the code comes back");
+    OK(om__fail(&err, OM_E_ARG, "key: %s, %d", "wrong", 7) == OM_E_ARG && err.code == OM_E_ARG,
+       "the code comes back");
     OK(strcmp(err.message, "key: wrong, 7") == 0, "message: %s", err.message);
-    OK(err.http_status == 403 && strcmp(err.oss_code, "AccessDenied") == 0, "the other fields stay");
+    OK(err.http_status == 403 && strcmp(err.oss_code, "AccessDenied") == 0,
+       "the other fields stay");
     (void)!om__fail(&err, OM_E_NETWORK, "%s", "a\r\nb\tc\x1b[31m\x7f\xc3\xbc");
     OK(strcmp(err.message, "a??b?c?[31m?\xc3\xbc") == 0, "control characters are shown as '?'");
     memset(many, 'x', sizeof many - 1);

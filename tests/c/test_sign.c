@@ -1,4 +1,5 @@
-/* test_sign.c - V4 and V1 against the vectors of Alibaba's own SDKs and documents, and the promises of sign.h. */
+/* test_sign.c - V4 and V1 against the vectors of Alibaba's own SDKs and documents, and the
+ * promises of sign.h. */
 #include "sign.h"
 
 #include "tap.h"
@@ -73,12 +74,15 @@ static void check_headers(const sign_vector *v)
     add_lines(&request, v->headers);
     om__text_init(&memory, memory_bytes, sizeof memory_bytes);
     om__error_clear(&err);
-    OK(om__sign_request(&signer, &request, v->now, &memory, &err) == OM_OK, "%s: signed %s", v->id, err.message);
+    OK(om__sign_request(&signer, &request, v->now, &memory, &err) == OM_OK, "%s: signed %s", v->id,
+       err.message);
     got = request.header[request.header_count - 1].value;
-    OK(ends_with(got, v->signature) && got.at[got.len - strlen(v->signature) - 1] == (v->version == 4 ? '=' : ':'),
+    OK(ends_with(got, v->signature) &&
+           got.at[got.len - strlen(v->signature) - 1] == (v->version == 4 ? '=' : ':'),
        "%s: signature", v->id);
     if (v->authorization)
-        OK(om__span_is(got, v->authorization), "%s: authorization is %.*s", v->id, (int)got.len, got.at);
+        OK(om__span_is(got, v->authorization), "%s: authorization is %.*s", v->id, (int)got.len,
+           got.at);
     om__signer_wipe(&signer);
 }
 
@@ -116,7 +120,8 @@ static void check_url(const sign_vector *v)
     add_lines(&request, v->headers);
     om__text_init(&out, url, sizeof url);
     om__error_clear(&err);
-    OK(om__sign_url(&signer, &request, "https", v->now, v->expires_s, &out, &err) == OM_OK && om__text_end(&out) > 0,
+    OK(om__sign_url(&signer, &request, "https", v->now, v->expires_s, &out, &err) == OM_OK &&
+           om__text_end(&out) > 0,
        "%s: signed %s", v->id, err.message);
     while (*line) {
         size_t len = strcspn(line, "\n"), split = strcspn(line, "=");
@@ -129,7 +134,8 @@ static void check_url(const sign_vector *v)
     for (line = url; *line; line++)
         count += *line == '?' || *line == '&';
     OK(added > 2 && count == request.query_count + added, "%s: nothing else was added", v->id);
-    OK(strncmp(url, "https://", 8) == 0 && strncmp(url + 8, v->host, strlen(v->host)) == 0, "%s: host", v->id);
+    OK(strncmp(url, "https://", 8) == 0 && strncmp(url + 8, v->host, strlen(v->host)) == 0,
+       "%s: host", v->id);
     om__signer_wipe(&signer);
 }
 
@@ -144,7 +150,8 @@ static const sign_vector *vector(const char *id)
 }
 
 /* Signs the vector's request with its header mode and gives the Authorization. */
-static om__span authorization(om__signer *signer, const sign_vector *v, int64_t now, char *memory_bytes)
+static om__span authorization(om__signer *signer, const sign_vector *v, int64_t now,
+                              char *memory_bytes)
 {
     static om__request request;
     om__text memory;
@@ -177,9 +184,11 @@ static void check_caches(void)
         equal = equal && a.len == b.len && memcmp(a.at, b.at, a.len) == 0;
     }
     OK(equal, "a signer that lives through days signs like a fresh one");
-    OK(om__span_is(authorization(&signer, v, v->now, one), v->authorization), "going back in time is no problem");
+    OK(om__span_is(authorization(&signer, v, v->now, one), v->authorization),
+       "going back in time is no problem");
     OK(om__signer_set(&signer, &credentials, NULL) == OM_OK, "credentials are replaced");
-    OK(om__span_is(authorization(&signer, token, token->now, one), token->authorization), "and the new ones sign");
+    OK(om__span_is(authorization(&signer, token, token->now, one), token->authorization),
+       "and the new ones sign");
     om__signer_wipe(&signer);
 }
 
@@ -197,23 +206,26 @@ static void check_defaults(void)
        "host is signed when nobody names the additional headers");
     fill(&request, v);
     om__text_init(&out, url, sizeof url);
-    OK(om__sign_url(&signer, &request, "http", v->now, 60, &out, NULL) == OM_OK && om__text_end(&out) > 0 &&
-           strstr(url, "additional") == NULL && strncmp(url, "http://", 7) == 0,
+    OK(om__sign_url(&signer, &request, "http", v->now, 60, &out, NULL) == OM_OK &&
+           om__text_end(&out) > 0 && strstr(url, "additional") == NULL &&
+           strncmp(url, "http://", 7) == 0,
        "a URL signs no additional header by default");
     fill(&request, v);
     om__text_init(&memory, memory_bytes, sizeof memory_bytes);
-    OK(om__sign_request(&signer, &request, v->now, &memory, NULL) == OM_OK && request.header_count == 4 &&
+    OK(om__sign_request(&signer, &request, v->now, &memory, NULL) == OM_OK &&
+           request.header_count == 4 &&
            om__span_is(request.header[0].name, "x-oss-content-sha256") &&
            om__span_is(request.header[0].value, "UNSIGNED-PAYLOAD") &&
            om__span_is(request.header[1].name, "x-oss-date") &&
            om__span_is(request.header[1].value, "20240531T160837Z") &&
            om__span_is(request.header[2].name, "x-oss-security-token") &&
-           om__span_is(request.header[2].value, v->token) && om__span_is(request.header[3].name, "Authorization"),
+           om__span_is(request.header[2].value, v->token) &&
+           om__span_is(request.header[3].name, "Authorization"),
        "V4 adds the payload, the date, the token and Authorization");
     signer.version = 1;
     fill(&request, v);
-    OK(om__sign_request(&signer, &request, v->now, &memory, NULL) == OM_OK && request.header_count == 3 &&
-           om__span_is(request.header[0].name, "Date") &&
+    OK(om__sign_request(&signer, &request, v->now, &memory, NULL) == OM_OK &&
+           request.header_count == 3 && om__span_is(request.header[0].name, "Date") &&
            om__span_is(request.header[0].value, "Fri, 31 May 2024 16:08:37 GMT") &&
            om__span_is(request.header[1].name, "x-oss-security-token") &&
            om__span_is(request.header[2].name, "Authorization"),
@@ -235,7 +247,8 @@ static void check_long_token(void)
         memset(token, 'a', sizeof token - 1);
         signer_of(&signer, v);
         signer.version = version;
-        OK(om__signer_set(&signer, &credentials, NULL) == OM_OK, "V%d: a token of 9,000 bytes", version);
+        OK(om__signer_set(&signer, &credentials, NULL) == OM_OK, "V%d: a token of 9,000 bytes",
+           version);
         for (at = 0; at < sizeof token - 1; at += 1499) {
             om__span a = authorization(&signer, v, v->now, one), b, c;
 
@@ -263,8 +276,8 @@ static int refused(const char *id, const char *secret, const char *token, const 
     memset(&signer, 0, sizeof signer);
     om__error_clear(&err);
     code = om__signer_set(&signer, &credentials, &err);
-    return code == OM_E_ARG && err.code == code && strstr(err.message, words) == err.message && !signer.secret &&
-           (!secret || strlen(secret) < 4 || !strstr(err.message, secret));
+    return code == OM_E_ARG && err.code == code && strstr(err.message, words) == err.message &&
+           !signer.secret && (!secret || strlen(secret) < 4 || !strstr(err.message, secret));
 }
 
 static void check_refusals(void)
@@ -277,37 +290,50 @@ static void check_refusals(void)
     om_error err;
 
     memset(long_text, 'x', sizeof long_text - 1);
-    OK(refused(NULL, "secret", NULL, "key_id:") && refused("", "secret", NULL, "key_id:"), "no key id");
-    OK(refused("id", NULL, NULL, "key_secret:") && refused("id", "", NULL, "key_secret:"), "no secret");
-    OK(refused(long_text, "s", NULL, "key_id:") && refused("id", long_text, NULL, "key_secret:"), "257 bytes");
-    OK(refused("i\rd", "secret", NULL, "key_id:") && refused("i d", "secret", NULL, "key_id:"), "bad key id");
-    OK(refused("id", "canary\n", NULL, "key_secret:") && refused("id", "s", "to\nken", "token:"), "line feeds");
-    OK(refused("id", "s", "to\x7fken", "token:") && refused("id", "s", "t\xc3\xbc", "token:"), "not ASCII");
+    OK(refused(NULL, "secret", NULL, "key_id:") && refused("", "secret", NULL, "key_id:"),
+       "no key id");
+    OK(refused("id", NULL, NULL, "key_secret:") && refused("id", "", NULL, "key_secret:"),
+       "no secret");
+    OK(refused(long_text, "s", NULL, "key_id:") && refused("id", long_text, NULL, "key_secret:"),
+       "257 bytes");
+    OK(refused("i\rd", "secret", NULL, "key_id:") && refused("i d", "secret", NULL, "key_id:"),
+       "bad key id");
+    OK(refused("id", "canary\n", NULL, "key_secret:") && refused("id", "s", "to\nken", "token:"),
+       "line feeds");
+    OK(refused("id", "s", "to\x7fken", "token:") && refused("id", "s", "t\xc3\xbc", "token:"),
+       "not ASCII");
     memset(&signer, 0, sizeof signer);
     signer.version = 4;
     fill(&request, v);
     om__text_init(&memory, memory_bytes, sizeof memory_bytes);
-    OK(om__sign_request(&signer, &request, v->now, &memory, &err) == OM_E_ARG && strstr(err.message, "credentials"),
+    OK(om__sign_request(&signer, &request, v->now, &memory, &err) == OM_E_ARG &&
+           strstr(err.message, "credentials"),
        "a signer without credentials refuses: %s", err.message);
-    OK(om__sign_url(&signer, &request, "https", v->now, 60, &memory, &err) == OM_E_ARG, "for URLs, too");
+    OK(om__sign_url(&signer, &request, "https", v->now, 60, &memory, &err) == OM_E_ARG,
+       "for URLs, too");
     signer_of(&signer, v);
     signer.region = NULL;
-    OK(om__sign_request(&signer, &request, v->now, &memory, &err) == OM_E_ARG && strstr(err.message, "region"),
+    OK(om__sign_request(&signer, &request, v->now, &memory, &err) == OM_E_ARG &&
+           strstr(err.message, "region"),
        "V4 without region: %s", err.message);
     signer.region = v->region;
     OK(om__sign_url(&signer, &request, "https", v->now, 0, &memory, &err) == OM_E_ARG &&
            om__sign_url(&signer, &request, "https", v->now, 604801, &memory, &err) == OM_E_ARG &&
            strstr(err.message, "expires_s"),
        "expiry of V4: %s", err.message);
-    OK(om__sign_url(&signer, &request, "https", v->now, 604800, &memory, &err) == OM_OK, "seven days are fine");
+    OK(om__sign_url(&signer, &request, "https", v->now, 604800, &memory, &err) == OM_OK,
+       "seven days are fine");
     signer.version = 3;
-    OK(om__sign_request(&signer, &request, v->now, &memory, &err) == OM_E_ARG, "version 3: %s", err.message);
+    OK(om__sign_request(&signer, &request, v->now, &memory, &err) == OM_E_ARG, "version 3: %s",
+       err.message);
     signer.version = 1;
-    OK(om__sign_url(&signer, &request, "https", v->now, 0, &memory, &err) == OM_E_ARG, "expiry of V1: %s", err.message);
-    OK(om__sign_url(&signer, &request, "https", v->now, 604801, &memory, &err) == OM_OK, "V1 has no upper limit");
+    OK(om__sign_url(&signer, &request, "https", v->now, 0, &memory, &err) == OM_E_ARG,
+       "expiry of V1: %s", err.message);
+    OK(om__sign_url(&signer, &request, "https", v->now, 604801, &memory, &err) == OM_OK,
+       "V1 has no upper limit");
     om__signer_wipe(&signer);
-    OK(!signer.secret && !signer.key_id && !signer.token && !signer.v4_day[0] && signer.version == 1 &&
-           signer.region == v->region,
+    OK(!signer.secret && !signer.key_id && !signer.token && !signer.v4_day[0] &&
+           signer.version == 1 && signer.region == v->region,
        "a wiped signer keeps no secret");
     om__signer_wipe(&signer);
 }
@@ -341,7 +367,8 @@ static void check_little_memory(void)
         }
         om__signer_wipe(&signer);
     }
-    OK(good && fits[1] > 30 && fits[4] > fits[1], "too little memory is OM_E_ARG, the headers stay");
+    OK(good && fits[1] > 30 && fits[4] > fits[1],
+       "too little memory is OM_E_ARG, the headers stay");
 }
 
 static void check_full_headers(void)
@@ -360,12 +387,15 @@ static void check_full_headers(void)
         for (n = 0; n <= 5; n++) {
             fill(&request, v);
             for (i = 0; i + n < OM__HEADER_MAX; i++)
-                (void)!om__request_add_header(&request, om__span_z("x-oss-meta-a"), om__span_z("b"), NULL);
+                (void)!om__request_add_header(&request, om__span_z("x-oss-meta-a"), om__span_z("b"),
+                                              NULL);
             om__text_init(&memory, memory_bytes, sizeof memory_bytes);
             if (om__sign_request(&signer, &request, v->now, &memory, NULL) == OM_OK)
-                good = good && n >= (version == 4 ? 4u : 3u) && request.header_count <= OM__HEADER_MAX;
+                good =
+                    good && n >= (version == 4 ? 4u : 3u) && request.header_count <= OM__HEADER_MAX;
             else
-                good = good && n < (version == 4 ? 4u : 3u) && request.header_count == OM__HEADER_MAX - n;
+                good = good && n < (version == 4 ? 4u : 3u) &&
+                       request.header_count == OM__HEADER_MAX - n;
         }
         om__signer_wipe(&signer);
     }

@@ -1,10 +1,11 @@
-"""The FRAME and TOKEN routes end to end: a narrow token from STS, a camera that has nothing else."""
+"""The FRAME and TOKEN routes: a narrow token from STS, a camera that has nothing else."""
 
 import pytest
 
 from ossmedia import Bucket, Credentials, crc64, errors
 from ossmedia.demo import CLIP
 from ossmedia.sts import TokenIssuer
+from tests.routes.stream_model import session
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_a_clip_by_token(issuer, open_bucket, oss_emulator):
         issuer.get_token("cams/cam-1/*", "wam", 900, device="cam-1").to_json()
     )
     assert token.access_key_id.startswith("STS.")
-    assert token.expires_at > oss_emulator.now() + 800
+    assert token.expires_at > oss_emulator.cloud.clock.now() + 800
     camera = open_bucket(token)
     with camera.open("cams/cam-1/clip.mp4", "wb", block_size=102_400) as f:
         for at in range(0, len(clip), 1400):
@@ -78,11 +79,12 @@ def test_nothing_outside_the_prefix(issuer, open_bucket, key):
         list(camera.list("cams/"))
 
 
-def test_expiry_in_mid_stream_renews_and_goes_on(issuer, open_bucket, oss_emulator):
+def test_expiry_in_mid_stream_renews_and_goes_on(open_bucket, oss_emulator):
+    oss_emulator.reset()
     tokens = []
 
     def provider():
-        tokens.append(issuer.get_token("cams/cam-1/*", "rwam", 900, device="cam-1"))
+        tokens.append(session(oss_emulator, "cam-1"))
         return tokens[-1]
 
     camera = open_bucket(provider)
@@ -94,7 +96,7 @@ def test_expiry_in_mid_stream_renews_and_goes_on(issuer, open_bucket, oss_emulat
                 f.sync(10)
             before = len(tokens)
             # Every token issued so far ends now; the camera's own clock does not know.
-            oss_emulator.set_clock(oss_emulator.clock_offset() + 901)
+            oss_emulator.set_clock(oss_emulator.cloud.clock.offset_s + 901)
             f.write(data)
         assert len(tokens) == before + 1
         with camera.open(key) as back:

@@ -90,7 +90,7 @@ def test_errors(store, oss_emulator, fault, kind):
         assert error.code
         assert error.request_id
     if isinstance(error, errors.ClockSkew):
-        assert abs(error.server_time - oss_emulator.now() - 5000) < 10
+        assert abs(error.server_time - oss_emulator.cloud.clock.now() - 5000) < 10
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
 

@@ -40,8 +40,7 @@ ACTIONS = [
 ]
 DEVICE = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", fullmatch=True)
 
-    *("$", "../", "..", "./", ".", "//", "/cam1", "cam1//x", "cam1/../cam2", "cam1/./"),
-    "..%2fcam2",
+# Strings that try to leave a prefix, to match more than themselves, or to break the text.
 ESCAPES = [
     *("*", "?", "**", "cam?", "cam*", "cam1/*", "*/cam1", "${", "${acs:SourceIp}"),
     "${oss:Prefix}",

@@ -38,8 +38,8 @@ def test_any_query_is_read_as_it_was_written(pairs: list[tuple[bytes, bytes | No
 
 
 def test_query_details() -> None:
-    assert parse_query("a+b=c+d&&e=&f&g=1=2") == [
-        (b"a+b", b"c+d"),
+    assert parse_query("a+b=c+d%2B&&e=&f&g=1=2") == [
+        (b"a b", b"c d+"),
         (b"e", b""),
         (b"f", None),
         (b"g", b"1=2"),

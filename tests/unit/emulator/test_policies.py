@@ -244,8 +244,9 @@ def test_order_of_statements_never_matters_and_deny_always_wins(
     wanted = "explicit_deny" if "Deny" in hits else "allow" if hits else "implicit_deny"
     assert evaluate([policy(*statements)], action, resource, {}) == wanted
     assert evaluate([policy(*reversed(statements))], action, resource, {}) == wanted
-    split = [policy(*statements[:cut], *statements[cut:]) for cut in cuts or [0]]
-    assert evaluate(split, action, resource, {}) == wanted
+    for cut in cuts:
+        halves = [policy(*statements[:cut]), policy(*statements[cut:])]
+        assert evaluate(halves, action, resource, {}) == wanted
 
 
 def test_the_caller_of_the_registry_is_what_is_evaluated() -> None:

@@ -277,11 +277,17 @@ def test_escapes_inside_a_policy(raw: str, value: str) -> None:
     assert parse_post_policy(encode(text))["conditions"] == [["eq", "$key", value]]
 
 
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)
-    )
+LEAF = st.none() | st.booleans() | st.text(max_size=5)
+JSON = st.recursive(
+    LEAF,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=6,
 )
+
+
+@given(JSON)
 def test_any_json_gives_a_policy_or_the_one_refusal(value: Any) -> None:
     document = {"expiration": "2034-05-31T17:08:37Z", "conditions": [value]}
     try:

@@ -1,0 +1,115 @@
+"""The benchmarks' server, built from sink.c and run beside them.
+
+In flow the sources of the C core and of the sink, out flows a process that answers like OSS on
+127.0.0.1 and keeps nothing. It never outlives its ``with`` block: it ends when its stdin does.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from ossmedia._native import Store
+
+__all__ = ["ROOT", "Sink", "attach", "build"]
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "build" / "bench"
+BUCKET, REGION = "bench-bucket", "cn-hangzhou"
+KEY_ID, KEY_SECRET, TOKEN = "STS.bench", "bench-secret", "bench-token"
+
+
+def build() -> Path:
+    """The sink's program, without sanitizers; built again only where a source changed.
+
+    Raises:
+        FileNotFoundError: there is no cmake. subprocess.CalledProcessError: it does not build.
+    """
+    tool = shutil.which("cmake", path=str(Path(sys.executable).parent)) or shutil.which("cmake")
+    if tool is None:
+        raise FileNotFoundError("bench/sink.c: cmake is needed to build it (pip install cmake)")
+    configure = ["-S", str(ROOT), "-B", str(FOLDER), "-DOSSMEDIA_SANITIZE=none"]
+    configure.append(f"-DPython3_EXECUTABLE={sys.executable}")
+    for arguments in (configure, ["--build", str(FOLDER), "--target", "ossmedia_sink"]):
+        done = subprocess.run(
+            [tool, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            print(done.stdout, file=sys.stderr)
+            done.check_returncode()
+    return FOLDER / "ossmedia_sink"
+
+
+def attach(endpoint: str, *, verify_crc: bool = True) -> Store:
+    """A store of the C core at a running sink, path style, signing V4 with a token."""
+    from ossmedia import Credentials
+    from ossmedia._native import ADDRESS_PATH, Store
+
+    store = Store(
+        endpoint=endpoint,
+        bucket=BUCKET,
+        region=REGION,
+        address=ADDRESS_PATH,
+        verify_crc=verify_crc,
+    )
+    store.set_credentials(Credentials(KEY_ID, KEY_SECRET, TOKEN))
+    return store
+
+
+class Sink:
+    """A running sink.
+
+    Args:
+        honest: it reads bodies and answers their CRC-64; else the kernel drops them unread.
+    """
+
+    def __init__(self, *, honest: bool = True) -> None:
+        self.honest = honest
+        self._process = subprocess.Popen(
+            [build(), "--honest" if honest else "--drop"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        self.endpoint: str = json.loads(self._process.stdout.readline())["endpoint"]
+
+    def store(self) -> Store:
+        """A store of the C core at this sink."""
+        return attach(self.endpoint, verify_crc=self.honest)
+
+    def close(self) -> None:
+        """Ends the process and waits for it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        try:
+            status = self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        if status:
+            raise RuntimeError(f"the sink ended with status {status}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
