@@ -97,6 +97,8 @@ static void advance(om__append *append, om__block *block, uint64_t len, uint64_t
     append->stored_crc = om_crc64_combine(append->stored_crc, crc, len);
     append->doubt = 0;
     append->doubtful = NULL;
+    if (len)
+        append->refused = 0;
     if (!block)
         return;
     block->offset += (size_t)len;
@@ -142,11 +144,20 @@ static void judge(om__append *append, om__step *step, int exists, uint64_t lengt
     }
 }
 
+/* The right to read is missing; other refusals (a wrong signature, an unknown key) are errors like any other. */
+static int is_denied(const om__append *append, const om__step *step)
+{
+    if (step->rc != OM_E_SERVICE)
+        return 0;
+    return append->blind || (step->err.http_status == 403 &&
+                             (!step->err.oss_code[0] || strcmp(step->err.oss_code, "AccessDenied") == 0));
+}
+
 static void settle_ask(om__append *append, om__step *step)
 {
     om__span type = om__answer_header(&step->answer, "x-oss-object-type");
     int exists = step->rc == OM_OK;
-    int denied = step->rc == OM_E_SERVICE && (step->err.http_status == 403 || append->blind);
+    int denied = is_denied(append, step);
     int absent = step->rc == OM_E_SERVICE && step->err.http_status == 404 &&
                  strcmp(step->err.oss_code, "NoSuchBucket") != 0;
 
@@ -174,6 +185,8 @@ static void settle_ask(om__append *append, om__step *step)
     } else {
         adopt(append, step, exists, (uint64_t)step->answer.content_length);
     }
+    if (exists && step->rc == OM_OK)
+        om__answer_etag(&step->answer, append->etag, sizeof append->etag);
 }
 
 static void settle_append(om__append *append, const om_store *store, om__step *step)
@@ -200,14 +213,17 @@ static void settle_append(om__append *append, const om_store *store, om__step *s
         }
         step->err.maybe_done = 1;
     }
-    /* 409: somebody's bytes are there, perhaps ours from a request that was delivered twice. OSS is asked, nothing failed yet. */
+    /* 409: somebody's bytes are there, perhaps ours from a request that was delivered twice. OSS is asked, nothing failed yet;
+     * but when it refuses the same position again although nothing moved, the caller hears of it. */
     moved = step->rc == OM_E_SERVICE && step->err.http_status == 409;
     if (moved || step->err.maybe_done || step->rc == OM_E_CRC || step->rc == OM_E_PROTOCOL) {
         append->doubt = 1;
         append->doubtful = block;
     }
-    if (moved)
+    if (moved && !append->refused) {
+        append->refused = 1;
         step->rc = OM_OK;
+    }
 }
 
 void om__append_settle(om__append *append, const om_store *store, om__step *step)
@@ -221,7 +237,7 @@ void om__append_settle(om__append *append, const om_store *store, om__step *step
 
 void om__append_restart(om__append *append)
 {
-    append->known = append->exists = append->blind = append->doubt = append->done = 0;
+    append->known = append->exists = append->blind = append->doubt = append->refused = append->done = 0;
     append->fresh = 1;
     append->doubtful = NULL;
     append->base = append->position = append->crc = 0;

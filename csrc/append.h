@@ -16,6 +16,7 @@ typedef struct om__append {
     int fresh;            /* 1: after a restart: the object must not exist yet */
     int blind;            /* 1: the credentials may not ask (no oss:GetObject) */
     int doubt;            /* 1: the last append may have taken effect */
+    int refused;          /* 1: OSS said 409 since the last byte was stored */
     int done;
     om__block *doubtful;  /* the block of that append */
     uint64_t base;        /* length before our first byte */

@@ -165,7 +165,7 @@ class Pump:
 
     def raise_if_broken(self) -> None:
         if self.error is not None:
-            raise StreamBroken(f"{self._key}: the writer gave up: {self.error}") from self.error
+            raise StreamBroken(f"{self._key}: gave up: {self.error}") from self.error
 
     def _start_workers(self) -> None:
         while len(self._threads) < self._parallel:
@@ -232,8 +232,7 @@ class Pump:
     def _until_linger(self) -> float | None:
         if self._mode != APPEND or self.view is None:
             return None
-        waited = self._session.clock.monotonic() - self._since
-        return max(self._linger_s - waited, 0.0)
+        return max(self._since + self._linger_s - self._session.clock.monotonic(), 0.0)
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, errors.CallbackFailed):
@@ -290,7 +289,7 @@ class Pump:
             self.changed.notify_all()
 
     def _name(self) -> str:
-        return self._key if self._names == 1 else f"{self._key}~g{self._names}"
+        return f"{self._key}~g{self._names}" if self._names > 1 else self._key
 
     # -- the end
 

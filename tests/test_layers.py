@@ -15,7 +15,7 @@ PACKAGE = ROOT / "ossmedia"
 # Lowest first; a module may import from lower rows, and from its own row where its name is behind
 # another's.
 PYTHON_LEVELS = [
-    ["errors", "model", "clock", "address", "policy", "headers"],
+    ["errors", "model", "clock", "address", "policy", "headers", "answer", "libssl", "terminal"],
     ["_core"],
     ["_native"],
     ["retry", "credentials", "listing"],
@@ -23,7 +23,7 @@ PYTHON_LEVELS = [
     ["pump", "reader"],
     ["writer", "upload"],
     ["bucket"],
-    ["demo"],
+    ["demo", "commands"],
     ["cli"],
     ["__main__"],
 ]
@@ -101,8 +101,8 @@ def test_borders_of_python(path):
 def c_module(stem):
     """The row's name that a file belongs to: text_date.c is part of text."""
     known = [name for row in C_LEVELS for name in row]
-    parts = {"md5_sha1": "hash", "sha256": "hash", "signer": "sign"}
-    stem = parts.get(stem, stem)
+    parts = {"md5": "hash", "sha256": "hash", "signer": "sign"}
+    stem = parts.get(stem.split("_")[0], stem)
     found = [name for name in known if stem == name or stem.startswith(name + "_")]
     assert found, f"{stem} has no level: add it to tests/test_layers.py"
     return max(found, key=len)
@@ -159,7 +159,8 @@ def test_the_border_fits_in_a_hand():
     ids=lambda p: str(p.relative_to(ROOT)),
 )
 def test_files_stay_small(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+    limit = 400 if path.relative_to(ROOT).parts[0] in ("csrc", "ossmedia") else 500
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= limit
 
 
 def test_public_names():

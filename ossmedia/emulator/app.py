@@ -143,6 +143,8 @@ class App:
                 request.operation = _operation(request)
             except OssError as error:
                 request.problem = error
+        if protocol_of(request.scope).requests == 1:
+            self._cloud.counters.connections += 1
         self._cloud.counters.requests[request.operation or "Unknown"] += 1
         return self._cloud.faults.fire(request.operation, request.method, request.key)
 
@@ -151,7 +153,9 @@ class App:
             made = await mishaps.before(rule, self._cloud, request) if rule is not None else None
             return made if made is not None else await self._answer(request)
         except OssError as error:
-            return refusal(request, request.id, error)
+            answer = refusal(request, request.id, error)
+            answer.close = rule is not None and (rule.action == "early" or rule.body_bytes >= 0)
+            return answer
         except (ClientGone, Dropped):
             raise
         except Exception:
@@ -173,6 +177,9 @@ class App:
         if request.operation != "PostObject":
             authenticate(cloud, request)
             authorize(cloud, request)
+        if request.query.get("versionId", "null") != "null":
+            cloud.guess("a versionId in a bucket without versions is 404 NoSuchVersion")
+            raise OssError(404, "NoSuchVersion", "The specified version does not exist.")
         return await _HANDLERS[request.operation](cloud, request)
 
     async def _rpc(self, request: Request) -> Answer:

@@ -20,7 +20,14 @@ from .clock import iso_time
 from .cloud import Cloud, no_such_key
 from .errors import OssError
 from .multipart import check_sequence, find_upload, part_number
-from .objects import add_encryption, check_conditions, refuse_overwrite, too_large, traffic_limit
+from .objects import (
+    add_encryption,
+    check_conditions,
+    refuse_discarded,
+    refuse_overwrite,
+    too_large,
+    traffic_limit,
+)
 from .records import Part, StoredObject
 from .request import Request, invalid
 
@@ -125,9 +132,7 @@ def _source_range(request: Request, size: int) -> tuple[int, int]:
 
 async def _sums(cloud: Cloud, source: StoredObject, first: int, length: int) -> tuple[int, str]:
     """CRC-64 and ETag of a range, which nobody knows without reading it."""
-    if cloud.store.blobs.discard and length:
-        message = "The content was discarded: this cloud keeps lengths and checksums only."
-        raise OssError(501, "NotImplemented", message)
+    refuse_discarded(source)
     crc, digest = 0, hashlib.md5(usedforsecurity=False)
     cloud.store.blobs.pin(source.segments)
     try:

@@ -159,9 +159,7 @@ async def get_object(cloud: Cloud, request: Request) -> Answer:
     stored = _resolve_symlink(cloud, named)
     _refuse_archived(stored)
     check_conditions(stored, request.header)
-    if cloud.store.blobs.discard and stored.size:
-        message = "The content was discarded: this cloud keeps lengths and checksums only."
-        raise OssError(501, "NotImplemented", message)
+    refuse_discarded(stored)
     first, last = 0, stored.size - 1
     chosen = _chosen_range(request, stored.size)
     answer = Answer(200 if chosen is None else 206)
@@ -232,6 +230,17 @@ def _resolve_symlink(cloud: Cloud, stored: StoredObject) -> StoredObject:
         message = "The symlink target object is a symlink."
         raise OssError(400, "InvalidTargetType", message, extra={"Key": stored.key})
     return target
+
+
+def refuse_discarded(stored: StoredObject) -> None:
+    """In ledger mode there is no content to read.
+
+    Raises:
+        OssError: 501 NotImplemented.
+    """
+    if any(not segment.blob for segment in stored.segments):
+        message = "The content was discarded: this cloud keeps lengths and checksums only."
+        raise OssError(501, "NotImplemented", message)
 
 
 def _refuse_archived(stored: StoredObject) -> None:

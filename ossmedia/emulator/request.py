@@ -41,6 +41,7 @@ class Body:
         self.length = length
         self.received = 0
         self.complete = False
+        self.stalled = False
         self.watch: Callable[[int], Awaitable[None]] | None = None
 
     async def pieces(self, limit: int, refusal: Callable[[], OssError]) -> AsyncIterator[bytes]:
@@ -69,6 +70,7 @@ class Body:
             async with asyncio.timeout(self._timeout_s):
                 message = await self._receive()
         except TimeoutError:
+            self.stalled = True
             text = "Your socket connection to the server was not read from or written to in time."
             raise OssError(400, "RequestTimeout", text) from None
         if message["type"] != "http.request":

@@ -62,7 +62,7 @@ class Emulator:
         discard: keep lengths and checksums instead of content (for load tests); reading content
             is then answered with 501.
         access_key_id, access_key_secret: of a RAM user who may do everything and assume the role;
-            made up when not given.
+            made up when not given, once for each data directory.
         buckets: made at start, if they do not exist.
         role: ARN of the role that may be assumed; it allows everything, session policies narrow it.
         region: without ``oss-``.
@@ -104,6 +104,7 @@ class Emulator:
         if (tls_cert is None) != (tls_key is None):
             raise ValueError("tls_cert and tls_key go together")
         self.host, self.region, self.role_arn = host, region, role
+        self._made_up = access_key_id is None
         self.access_key_id = access_key_id or "LTAI" + secrets.token_hex(10)
         self.access_key_secret = access_key_secret or secrets.token_urlsafe(22)
         self.buckets = list(buckets)
@@ -211,6 +212,10 @@ class Emulator:
     def _identities(self, store: Store) -> Identities:
         text = store.fact("identities")
         identities = Identities.from_json(text) if text else Identities()
+        remembered = identities.find_key(store.fact("access_key_id") or "")
+        if self._made_up and remembered is not None:
+            self.access_key_id, self.access_key_secret = remembered.id, remembered.secret
+        store.set_fact("access_key_id", self.access_key_id)
         identities.add_access_key(
             self.access_key_id, self.access_key_secret, kind="user", policies=(ALLOW_ALL,)
         )

@@ -39,8 +39,7 @@ def verify(
         now: unix seconds of the server's clock.
         region: the region a V4 scope must name, without ``oss-``.
         product: the product a V4 scope must name.
-        strict_v1_query: V1: demand that ``x-oss-*`` query names outside the SDKs' lists are signed,
-            too.
+        strict_v1_query: V1: ``x-oss-*`` query names on no SDK's list must be signed, too.
 
     Returns:
         The caller; kind ``anonymous`` when the request is not signed at all.

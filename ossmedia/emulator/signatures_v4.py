@@ -96,8 +96,9 @@ def header_claim(
 
 
 def url_claim(request: SignedRequest, *, now: float, region: str, product: str) -> Claim:
-    """Read the ``x-oss-signature`` family from the query; good from 15 minutes before x-oss-date to
-    x-oss-expires after it.
+    """Read the ``x-oss-signature`` family from the query.
+
+    It is good from 15 minutes before x-oss-date to x-oss-expires seconds after it.
 
     Raises:
         OssError: 400 InvalidArgument for a missing or malformed parameter, 403 AccessDenied for an
@@ -121,31 +122,25 @@ def url_claim(request: SignedRequest, *, now: float, region: str, product: str) 
         )
     _check_payload(request, required=False)
     date_text = request.parameter("x-oss-date") or ""
+    scope = Scope(day_of(_check_age(date_text, expires, now)), region, product)
+    token = security_token(request, "x-oss-security-token")
+    named = request.parameter("x-oss-additional-headers") or ""
+    canonical = canonical_requests(request, additional_headers(request, named))
+    texts = tuple(string_to_sign(date_text, scope, text) for text in canonical)
+    claim = Claim(access_key_id, token, signature, texts, MISMATCH_EC, claimed, scope, canonical[0])
+    return claim._replace(in_url=True)
+
+
+def _check_age(date_text: str, expires: int, now: float) -> float:
+    """The instant of x-oss-date; refused before the signature is looked at, whatever it is."""
     instant = parse_basic_time(date_text)
     if instant is None:
         raise access_denied(f"x-oss-date must be of the form 20231216T162057Z, not {date_text!r}.")
     if now < instant - MAX_SKEW_SECONDS:
         raise too_skewed(instant, now)
-    # The age is tested before the signature, so an old URL says that it is old whatever else is
-    # wrong with it.
     if now > instant + expires:
         raise request_expired(instant + expires, now)
-    scope = Scope(day_of(instant), region, product)
-    token = security_token(request, "x-oss-security-token")
-    named = request.parameter("x-oss-additional-headers") or ""
-    canonical = canonical_requests(request, additional_headers(request, named))
-    texts = tuple(string_to_sign(date_text, scope, text) for text in canonical)
-    return Claim(
-        access_key_id,
-        token,
-        signature,
-        texts,
-        MISMATCH_EC,
-        claimed,
-        scope,
-        canonical[0],
-        in_url=True,
-    )
+    return instant
 
 
 def _expires(text: str | None) -> int:

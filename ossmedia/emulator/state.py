@@ -127,7 +127,7 @@ class Store:
         for blob in dead:
             self.blobs.remove(blob)
 
-    # -- content files -------------------------------------------------------------------------------
+    # -- content files -----------------------------------------------------------------------------
 
     def use(self, segments: Iterable[Segment]) -> None:
         """Count one more user of the files of *segments*."""
@@ -155,7 +155,7 @@ class Store:
         self._released.clear()
         return dead
 
-    # -- facts ---------------------------------------------------------------------------------------
+    # -- facts -------------------------------------------------------------------------------------
 
     def fact(self, name: str) -> str | None:
         """A single remembered text."""
@@ -166,7 +166,7 @@ class Store:
         """Remember a single text."""
         self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
-    # -- buckets -------------------------------------------------------------------------------------
+    # -- buckets -----------------------------------------------------------------------------------
 
     def bucket(self, name: str) -> Bucket | None:
         """The bucket *name*, or None."""
@@ -214,7 +214,7 @@ class Store:
         for statement in _EMPTY.split(";"):
             self._db.execute(statement)
 
-    # -- objects -------------------------------------------------------------------------------------
+    # -- objects -----------------------------------------------------------------------------------
 
     def object(self, bucket: str, key: str) -> StoredObject | None:
         """The object under *key*, or None."""
@@ -257,8 +257,8 @@ class Store:
     def grow_object(self, grown: StoredObject) -> None:
         """Store the new length, sums and segments of an appended object; its attributes stay."""
         self._db.execute(
-            "UPDATE objects SET size = ?, crc = ?, etag = ?, modified = ?, segments = ?, sealed = ? "
-            "WHERE id = ?",
+            "UPDATE objects SET size = ?, crc = ?, etag = ?, modified = ?, segments = ?, "
+            "sealed = ? WHERE id = ?",
             (
                 *(grown.size, str(grown.crc), grown.etag, grown.modified_s),
                 *(segments_to_json(grown.segments), grown.sealed_s, grown.row),
@@ -281,7 +281,7 @@ class Store:
         )
         return [Listed(row[0].decode(), *row[1:]) for row in rows]
 
-    # -- multipart -----------------------------------------------------------------------------------
+    # -- multipart ---------------------------------------------------------------------------------
 
     def upload(self, upload_id: str) -> Upload | None:
         """The upload under way with this id, or None."""

@@ -71,15 +71,19 @@ def handle_rpc(
         context = request_context(now=now, source_ip=source_ip, secure=secure)
         content = {"RequestId": request_id, **operation(call, caller, identities, now, context)}
     except RpcError as error:
-        content = {
-            "RequestId": request_id,
-            "HostId": dict(fields).get("host", ""),
-            "Code": error.code,
-            "Message": error.message,
-            "Recommend": f"https://api.aliyun.com/troubleshoot?q={error.code}",
-        }
+        content = _error(error, request_id, dict(fields).get("host", ""))
         return error.status, *rpc.render("Error", content, as_json=as_json)
     return 200, *rpc.render(f"{call.action}Response", content, as_json=as_json)
+
+
+def _error(error: RpcError, request_id: str, host: str) -> Answer:
+    return {
+        "RequestId": request_id,
+        "HostId": host,
+        "Code": error.code,
+        "Message": error.message,
+        "Recommend": f"https://api.aliyun.com/troubleshoot?q={error.code}",
+    }
 
 
 def _operation(call: rpc.Call) -> Operation:

@@ -9,6 +9,7 @@ it and destroy the answer on its way. It knows nothing of OSS.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 import struct
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -16,8 +17,9 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .answer import Answer
+from .answer import Answer, refusal
 from .blobs import Blobs
+from .errors import OssError
 from .request import Request
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -99,14 +101,24 @@ class _Lingering:
 
 
 class CloudProtocol(HttpToolsProtocol):
-    """uvicorn's httptools protocol with the raw target and the connection in the scope."""
+    """uvicorn's httptools protocol with the raw target and the connection in the scope.
+
+    Attributes:
+        requests: how many requests came on this connection.
+    """
 
     lingering: _Lingering
+    body_ended = True
+    requests = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wrap the transport before the protocol sees it."""
         self.lingering = _Lingering(cast(asyncio.Transport, transport), self)
         super().connection_made(cast(asyncio.Transport, self.lingering))
+        # The OSS C SDK announces a length and sends chunks.
+        self.parser.set_dangerous_leniencies(
+            lenient_chunked_length=True, lenient_data_after_close=True
+        )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer of a lingering close."""
@@ -128,6 +140,7 @@ class CloudProtocol(HttpToolsProtocol):
         scope["ossmedia.protocol"] = self
         self.url = b"/"
         self.body_ended = False
+        self.requests += 1
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -135,7 +148,21 @@ class CloudProtocol(HttpToolsProtocol):
         self.body_ended = True
         super().on_message_complete()
 
-    body_ended = True
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP; after an early answer there is nothing left to say."""
+        if self.lingering.waiting:
+            self.lingering.finish()
+            return
+        request_id = secrets.token_hex(12).upper()
+        body = refusal(None, request_id, OssError(400, "BadRequest", msg)).body
+        head = (
+            "HTTP/1.1 400 Bad Request\r\nServer: AliyunOSS\r\nConnection: close\r\n"
+            f"x-oss-request-id: {request_id}\r\nContent-Type: application/xml\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        self.body_ended = False
+        self.lingering.write(head.encode() + body)
+        self.lingering.close()
 
     def still_receiving(self) -> bool:
         """Whether the client has not yet sent all of its request."""
@@ -173,7 +200,7 @@ async def settle_body(request: Request, answer: Answer) -> None:
         return
     length = request.body.length
     short = length is not None and length <= LINGER_BODY_SIZE
-    if short and not request.expects_continue and not answer.close:
+    if short and not (request.expects_continue or answer.close or request.body.stalled):
         try:
             async with asyncio.timeout(1.0):
                 while not request.body.complete:

@@ -46,7 +46,7 @@ def document(name: str, children: Iterable[Node]) -> bytes:
 
 
 def url_text(text: str) -> str:
-    """*text* as ``encoding-type=url`` writes it: a blank is ``%20``, a plus ``%2B``, a slash stays."""
+    """*text* as ``encoding-type=url`` has it: a blank is ``%20``, a plus ``%2B``, a slash stays."""
     return quote(text, safe="/~")
 
 

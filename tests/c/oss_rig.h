@@ -163,10 +163,14 @@ static inline int rig_all_stored(rig *r)
            stats.crc64 == om_crc64(0, r->bytes ? r->bytes : "", r->len) && stats.blocks_busy == 0;
 }
 
-/* The stream's object is complete: told so, there, and equal to the witness. */
+/* The stream's object is complete: told so, with its true ETag, there, and equal to the witness. */
 static inline int rig_complete(rig *r, const char *key)
 {
-    return rig_drain(r) == OM_DONE && rig_holds(r, key, 0, r->len) && rig_all_stored(r);
+    char etag[48];
+
+    snprintf(etag, sizeof etag, "%016" PRIX64 "%016zX", om_crc64(0, r->bytes ? r->bytes : "", r->len), r->len);
+    return rig_drain(r) == OM_DONE && rig_holds(r, key, 0, r->len) && rig_all_stored(r) &&
+           strcmp(rig_stats(r).etag, etag) == 0;
 }
 
 #endif

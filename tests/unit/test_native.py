@@ -164,7 +164,12 @@ def test_refused_headers(store, headers, name):
     ],
 )
 def test_refused_configuration(field, value):
-    good = {"endpoint": "http://127.0.0.1:1", "bucket": "cams", "region": "cn-hangzhou"}
+    good = {
+        "endpoint": "http://127.0.0.1:1",
+        "bucket": "cams",
+        "region": "cn-hangzhou",
+        "address": 1,
+    }
     with pytest.raises(ValueError, match=field):
         Store(**{**good, field: value})
 

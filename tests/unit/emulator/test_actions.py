@@ -101,6 +101,8 @@ def test_a_tagging_header_needs_its_own_action() -> None:
     both = [("oss:PutObject", "object"), ("oss:PutObjectTagging", "object")]
     for call in ("PUT /k", "POST /k?append&position=0", "POST /k?uploads", "PUT /k?symlink"):
         assert needed(call, x_oss_tagging="a=b") == both
+    part = needed("PUT /k?partNumber=1&uploadId=x", x_oss_tagging="a=b")
+    assert part == [("oss:PutObject", "object")]
     assert needed("GET /k", x_oss_tagging="a=b") == [("oss:GetObject", "object")]
 
 

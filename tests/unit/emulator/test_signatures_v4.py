@@ -156,6 +156,16 @@ def test_v4_url_is_good_from_fifteen_minutes_before_its_date(wire: Any) -> None:
     assert wire.refused(vector, now=now - 901).code == "RequestTimeTooSkewed"
 
 
+def test_additional_names_that_are_absent_or_signed_anyway_are_dropped(wire: Any) -> None:
+    vector = BY_ID["v4-hdr-03-additional"]
+    text = vector["expected"]["authorization"]
+    named = text.replace("=abc;zabc", "=ZAbc;x-oss-head1;no-such;content-type;abc")
+    wire.check(vector, request=with_authorization(wire, vector, named))
+    fewer = text.replace("=abc;zabc", "=abc")
+    error = wire.refused(vector, request=with_authorization(wire, vector, fewer))
+    assert error.code == "SignatureDoesNotMatch"
+
+
 def sign_v4(request: SignedRequest, path: str, *, date: str, secret: str = "sk") -> SignedRequest:
     """A second signer, for requests that have no vector; ``path`` is the canonical URI."""
     headers = {**dict(request.headers), "x-oss-date": date}
