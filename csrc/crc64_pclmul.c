@@ -22,13 +22,14 @@ TARGET uint64_t om__crc64_pclmul(uint64_t crc, const void *data, size_t len)
 {
     const __m128i near = _mm_set_epi64x((int64_t)OM__FOLD_128_LATE, (int64_t)OM__FOLD_128_EARLY);
     const __m128i far = _mm_set_epi64x((int64_t)OM__FOLD_1024_LATE, (int64_t)OM__FOLD_1024_EARLY);
-    const uint8_t *at = data, *end = at + len;
+    const uint8_t *at = data, *end;
     uint8_t last[16];
     __m128i x;
 
     if (len < 64)
         return ~om__crc64_slice(~crc, at, len);
     x = _mm_xor_si128(LOAD(at, 0), _mm_set_epi64x(0, (int64_t)~crc));
+    end = at + len;
     at += 16;
     if (len >= 256) {
         __m128i x0 = x;

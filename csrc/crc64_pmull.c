@@ -37,13 +37,14 @@ TARGET uint64_t om__crc64_pmull(uint64_t crc, const void *data, size_t len)
                                             OM__FOLD_1024_EARLY, OM__FOLD_1024_LATE};
     const poly64x2_t near = vreinterpretq_p64_u64(vld1q_u64(multipliers));
     const poly64x2_t far = vreinterpretq_p64_u64(vld1q_u64(multipliers + 2));
-    const uint8_t *at = data, *end = at + len;
+    const uint8_t *at = data, *end;
     uint8_t last[16];
     uint64x2_t x;
 
     if (len < 64)
         return ~om__crc64_slice(~crc, at, len);
     x = veorq_u64(LOAD(at, 0), vcombine_u64(vcreate_u64(~crc), vcreate_u64(0)));
+    end = at + len;
     at += 16;
     if (len >= 256) {
         uint64x2_t x0 = x;

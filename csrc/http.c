@@ -1,13 +1,14 @@
-/* http.c - see http.h. One exchange: the request's bytes flow out straight from the caller's memory, the answer's body flows
- * into it. It never repeats a request whose answer began, and never calls a success what was not sent whole. */
+/* http.c - see http.h. One exchange: the request's bytes flow out straight from the caller's
+ * memory, the answer's body flows into it. It never repeats a request whose answer began, and never
+ * calls a success what was not sent whole. */
 #include "http_pool.h"
 
 #include <stddef.h>
 #include <string.h>
 
 enum {
-    WINDOW = 256 * 1024,      /* bytes per send; its CRC is taken just before, so it is in the cache */
-    ERROR_DRAIN = 64 * 1024   /* an error body up to this is read to its end, to keep the connection */
+    WINDOW = 256 * 1024,    /* bytes per send; its CRC is taken just before: it is in the cache */
+    ERROR_DRAIN = 64 * 1024 /* an error body up to this is read to its end, to keep the connection */
 };
 
 typedef struct om__exchange {
@@ -15,17 +16,18 @@ typedef struct om__exchange {
     om__http_answer *answer;
     om__conn *conn;
     om__deadline deadline;
-    uint64_t sent, crc_done;  /* of head and body; of the body */
-    int head_seen;            /* the answer's head is complete */
-    int closed;               /* the peer closed its side */
-    int extra;                /* bytes came behind the answer */
-    int enough;               /* the rest of an error's body is not worth reading */
+    uint64_t sent, crc_done; /* of head and body; of the body */
+    int head_seen;           /* the answer's head is complete */
+    int closed;              /* the peer closed its side */
+    int extra;               /* bytes came behind the answer */
+    int enough;              /* the rest of an error's body is not worth reading */
     om__response response;
 } om__exchange;
 
 /* ---- the answer ---- */
 
-/* 203 comes from a transforming middleman, not from whom was asked; its body is kept as an error's. */
+/* 203 comes from a transforming middleman, not from whom was asked; its body is kept as an
+ * error's. */
 static int is_success(const om__exchange *x)
 {
     return x->response.status >= 200 && x->response.status < 300 && x->response.status != 203;
@@ -43,8 +45,9 @@ static int take_head(om__exchange *x, om_error *err)
     answer->content_length = length;
     if (is_success(x) && !x->request->head_only && answer->status != 204 && length > 0 &&
         (uint64_t)length > answer->out_size)
-        return om__fail(err, OM_E_PROTOCOL, "answer: a body of %lld bytes where %llu were asked for",
-                        (long long)length, (unsigned long long)answer->out_size);
+        return om__fail(err, OM_E_PROTOCOL,
+                        "answer: a body of %lld bytes where %llu were asked for", (long long)length,
+                        (unsigned long long)answer->out_size);
     return OM_OK;
 }
 
@@ -52,14 +55,16 @@ static int take_head(om__exchange *x, om_error *err)
 static int take_body(om__exchange *x, om__span body, om_error *err)
 {
     om__http_answer *answer = x->answer;
-    uint64_t size = is_success(x) ? answer->out_size : answer->error_size, room = size - answer->body_len;
+    uint64_t size = is_success(x) ? answer->out_size : answer->error_size,
+             room = size - answer->body_len;
     char *out = is_success(x) ? answer->out : answer->error_out;
 
     if (body.len == 0)
         return OM_OK;
     if (body.len > room) {
         if (is_success(x))
-            return om__fail(err, OM_E_PROTOCOL, "answer: a body larger than the %llu bytes asked for",
+            return om__fail(err, OM_E_PROTOCOL,
+                            "answer: a body larger than the %llu bytes asked for",
                             (unsigned long long)size);
         if (x->response.body_seen > ERROR_DRAIN)
             x->enough = 1;
@@ -96,7 +101,8 @@ static int feed(om__exchange *x, const char *data, size_t len, om_error *err)
     return OM_OK;
 }
 
-/* A body of known length goes straight into the caller's memory; everything else through the connection's buffer. */
+/* A body of known length goes straight into the caller's memory; everything else through the
+ * connection's buffer. */
 static size_t receive_where(om__exchange *x, char **where)
 {
     om__http_answer *answer = x->answer;
@@ -131,7 +137,8 @@ static int receive_answer(om__exchange *x, om_error *err)
 
 /* ---- the request ---- */
 
-/* One send of at most the head's rest and a window of the body. *whole: 0 when the connection took less. */
+/* One send of at most the head's rest and a window of the body. *whole: 0 when the connection took
+ * less. */
 static int64_t send_window(om__exchange *x, int *whole)
 {
     const om__http_request *request = x->request;
@@ -153,11 +160,13 @@ static int64_t send_window(om__exchange *x, int *whole)
     n = om__conn_send(x->conn, parts, 2);
     if (n > 0)
         x->sent += (uint64_t)n;
-    *whole = n == (int64_t)(parts[0].len + parts[1].len) || (x->conn->tls && head && n == (int64_t)head);
+    *whole = n == (int64_t)(parts[0].len + parts[1].len) ||
+             (x->conn->tls && head && n == (int64_t)head); /* TLS takes one part at a time */
     return n;
 }
 
-/* Bytes of an answer while the request is still going out: all there are. 100-continue is no answer. */
+/* Bytes of an answer while the request is still going out: all there are. 100-continue is no
+ * answer. */
 static int take_early(om__exchange *x, om_error *err)
 {
     int64_t n = 1;
@@ -174,8 +183,8 @@ static int take_early(om__exchange *x, om_error *err)
     return rc;
 }
 
-/* Sends until all is out, or the peer has answered, or it takes no more; the last two are not errors yet: what it said may
- * wait in the socket. */
+/* Sends until all is out, or the peer has answered, or it takes no more; the last two are not
+ * errors yet: what it said may wait in the socket. */
 static int send_request(om__exchange *x, om_error *err)
 {
     uint64_t total = (uint64_t)x->request->head.len + x->request->body.len;
@@ -208,7 +217,8 @@ static int send_request(om__exchange *x, om_error *err)
 
 /* ---- the exchange ---- */
 
-static void begin(om__exchange *x, const om__http *http, const om__http_request *request, om__http_answer *answer)
+static void begin(om__exchange *x, const om__http *http, const om__http_request *request,
+                  om__http_answer *answer)
 {
     memset(x, 0, offsetof(om__exchange, response));
     x->request = request;
@@ -219,15 +229,17 @@ static void begin(om__exchange *x, const om__http *http, const om__http_request 
 
 static int may_keep(const om__exchange *x)
 {
-    return x->response.state == OM__RESPONSE_END && x->response.keep_alive && x->answer->body_sent && !x->extra &&
-           !x->closed && !(x->conn->tls && om__tls_pending(x->conn->tls));
+    return x->response.state == OM__RESPONSE_END && x->response.keep_alive &&
+           x->answer->body_sent && !x->extra && !x->closed &&
+           !(x->conn->tls && om__tls_pending(x->conn->tls));
 }
 
 /* Once on one connection. */
 static int attempt(om__exchange *x, om__http *http, int fresh, om_error *err)
 {
     om__http_answer *answer = x->answer;
-    int rc = om__pool_take(http, fresh, !x->request->repeatable, x->deadline.total_at, &x->conn, err);
+    int rc =
+        om__pool_take(http, fresh, !x->request->repeatable, x->deadline.total_at, &x->conn, err);
 
     if (rc != OM_OK)
         return rc;
@@ -240,7 +252,8 @@ static int attempt(om__exchange *x, om__http *http, int fresh, om_error *err)
     if (x->sent > 0)
         answer->maybe_done = 1;
     if (rc == OM_OK && is_success(x) && !answer->body_sent)
-        rc = om__fail(err, OM_E_PROTOCOL, "answer: status %d before the request was sent whole", answer->status);
+        rc = om__fail(err, OM_E_PROTOCOL, "answer: status %d before the request was sent whole",
+                      answer->status);
     if ((rc == OM_E_NETWORK || rc == OM_E_TIMEOUT) && x->head_seen && !is_success(x)) {
         om__error_clear(err); /* a refusal is an answer, even when its explanation was cut short */
         rc = OM_OK;
@@ -248,7 +261,8 @@ static int attempt(om__exchange *x, om__http *http, int fresh, om_error *err)
     return rc;
 }
 
-int om__http_exchange(om__http *http, const om__http_request *request, om__http_answer *answer, om_error *err)
+int om__http_exchange(om__http *http, const om__http_request *request, om__http_answer *answer,
+                      om_error *err)
 {
     om__exchange x;
     int rc, was_reused;

@@ -1,5 +1,6 @@
-/* http_connect.c - opens one connection of http_pool.h: TCP, then a tunnel through the proxy, then TLS. Sends nothing of a
- * request, and no header but Host to a proxy: the caller's credentials are never seen by one. */
+/* http_connect.c - opens one connection of http_pool.h: TCP, then a tunnel through the proxy, then
+ * TLS. Sends nothing of a request, and no header but Host to a proxy: the caller's credentials are
+ * never seen by one. */
 #include "http_pool.h"
 
 #include <string.h>
@@ -26,22 +27,26 @@ static int send_all(om__conn *conn, om__span rest, const om__deadline *deadline,
 }
 
 /* Reads the proxy's answer up to its blank line and not a byte of what the origin says. */
-static int receive_head(om__conn *conn, om__response *response, const om__deadline *deadline, om_error *err)
+static int receive_head(om__conn *conn, om__response *response, const om__deadline *deadline,
+                        om_error *err)
 {
     while (response->state == OM__RESPONSE_HEAD) {
         size_t used = 0;
         om__span body;
         int rc;
-        int64_t n = om__net_receive_wait(conn->fd, conn->buffer, sizeof conn->buffer, deadline, err);
+        int64_t n =
+            om__net_receive_wait(conn->fd, conn->buffer, sizeof conn->buffer, deadline, err);
 
         if (n < 0)
             return (int)n;
         if (n == 0)
-            return om__fail(err, OM_E_NETWORK, "proxy: it closed the connection instead of answering CONNECT");
+            return om__fail(err, OM_E_NETWORK,
+                            "proxy: it closed the connection instead of answering CONNECT");
         rc = om__response_feed(response, conn->buffer, (size_t)n, &used, &body, err);
         if (rc != OM_OK)
             return rc;
-        if (response->state != OM__RESPONSE_HEAD && response->status / 100 == 2 && (used < (size_t)n || body.len > 0))
+        if (response->state != OM__RESPONSE_HEAD && response->status / 100 == 2 &&
+            (used < (size_t)n || body.len > 0))
             return om__fail(err, OM_E_PROTOCOL, "proxy: more bytes behind its answer to CONNECT");
     }
     return OM_OK;
@@ -78,7 +83,8 @@ static int open_tunnel(om__http *http, om__conn *conn, const om__deadline *deadl
     if (rc != OM_OK)
         return rc;
     if (response.status / 100 != 2)
-        return om__fail(err, OM_E_NETWORK, "proxy: it answered CONNECT with status %d", response.status);
+        return om__fail(err, OM_E_NETWORK, "proxy: it answered CONNECT with status %d",
+                        response.status);
     return OM_OK;
 }
 

@@ -1,4 +1,5 @@
-/* http_pool.c - see http_pool.h. Idle connections flow in and out under a mutex; no request or answer passes here. */
+/* http_pool.c - see http_pool.h. Idle connections flow in and out under a mutex; no request or
+ * answer passes here. */
 #include "http_pool.h"
 
 #include <stdlib.h>
@@ -36,7 +37,8 @@ int om__conn_wait_send(om__conn *conn, const om__deadline *deadline, om_error *e
     return om__net_wait(conn->fd, mask, deadline, err);
 }
 
-int64_t om__conn_receive_wait(om__conn *conn, void *data, size_t len, const om__deadline *deadline, om_error *err)
+int64_t om__conn_receive_wait(om__conn *conn, void *data, size_t len, const om__deadline *deadline,
+                              om_error *err)
 {
     int mask = OM__READABLE;
     int64_t n = 0;
@@ -96,8 +98,9 @@ static size_t string_size(const char *string)
 
 int om__http_new(om__http **out, const om__http_config *config, om_error *err)
 {
-    size_t size = string_size(config->host) + string_size(config->proxy_host) + string_size(config->tls_library) +
-                  string_size(config->ca_file), at = 0;
+    size_t size = string_size(config->host) + string_size(config->proxy_host) +
+                  string_size(config->tls_library) + string_size(config->ca_file),
+           at = 0;
     om__http *http;
 
     *out = NULL;
@@ -152,7 +155,7 @@ static int open_new(om__http *http, int64_t total_at, om__conn **out, om_error *
 {
     om__conn *conn = malloc(sizeof *conn);
     int64_t until = om__now_ms() + http->config.connect_timeout_ms;
-    om__deadline deadline = { until < total_at ? until : total_at, http->config.connect_timeout_ms };
+    om__deadline deadline = {until < total_at ? until : total_at, http->config.connect_timeout_ms};
     int rc;
 
     pthread_mutex_lock(&http->mutex);
@@ -174,7 +177,8 @@ static int open_new(om__http *http, int64_t total_at, om__conn **out, om_error *
     return OM_OK;
 }
 
-int om__pool_take(om__http *http, int fresh, int look, int64_t total_at, om__conn **out, om_error *err)
+int om__pool_take(om__http *http, int fresh, int look, int64_t total_at, om__conn **out,
+                  om_error *err)
 {
     om__conn *conn;
 

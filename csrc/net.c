@@ -1,4 +1,5 @@
-/* net.c - see net.h. Host names and bytes flow in, connected descriptors and bytes flow out; it never looks at the bytes. */
+/* net.c - see net.h. Host names and bytes flow in, connected descriptors and bytes flow out; it
+ * never looks at the bytes. */
 #include "net.h"
 
 #include <errno.h>
@@ -48,7 +49,7 @@ int om__net_wait(int fd, int mask, const om__deadline *deadline, om_error *err)
 {
     int64_t now = om__now_ms(), idle_at = now + deadline->io_timeout_ms;
     int64_t until = idle_at < deadline->total_at ? idle_at : deadline->total_at;
-    struct pollfd wait = { .fd = fd };
+    struct pollfd wait = {.fd = fd};
 
     wait.events = (short)((mask & OM__READABLE ? POLLIN : 0) | (mask & OM__WRITABLE ? POLLOUT : 0));
     while (now < deadline->total_at) {
@@ -57,7 +58,8 @@ int om__net_wait(int fd, int mask, const om__deadline *deadline, om_error *err)
         if (n < 0 && errno != EINTR)
             return om__fail(err, OM_E_NETWORK, "poll: %s", strerror(errno));
         if (n > 0) {
-            ready = (wait.revents & POLLIN ? OM__READABLE : 0) | (wait.revents & POLLOUT ? OM__WRITABLE : 0);
+            ready = (wait.revents & POLLIN ? OM__READABLE : 0) |
+                    (wait.revents & POLLOUT ? OM__WRITABLE : 0);
             if (wait.revents & (POLLERR | POLLHUP | POLLNVAL))
                 ready = mask; /* the next attempt tells what is wrong */
             return ready & mask;
@@ -82,7 +84,7 @@ int64_t om__net_send(int fd, const om__span *parts, int count)
     for (int i = 0; i < count && used < PARTS_MAX; i++) {
         if (parts[i].len == 0)
             continue;
-        pieces[used].iov_base = (void *)(uintptr_t)parts[i].at; /* not const there; sendmsg only reads */
+        pieces[used].iov_base = (void *)(uintptr_t)parts[i].at; /* sendmsg only reads */
         pieces[used++].iov_len = parts[i].len;
     }
     message.msg_iov = pieces;
@@ -137,13 +139,15 @@ int om__net_set_io_timeout(int fd, uint32_t io_timeout_ms, om_error *err)
     return OM_OK;
 }
 
-int64_t om__net_receive_wait(int fd, void *data, size_t len, const om__deadline *deadline, om_error *err)
+int64_t om__net_receive_wait(int fd, void *data, size_t len, const om__deadline *deadline,
+                             om_error *err)
 {
     int64_t start = om__now_ms(), n = 0;
     om__deadline rest = *deadline;
 
     /* recv blocks for at most io_timeout_ms by itself, so with time to spare poll is not needed */
-    if (deadline->io_timeout_ms > 0 && deadline->total_at - start >= (int64_t)deadline->io_timeout_ms)
+    if (deadline->io_timeout_ms > 0 &&
+        deadline->total_at - start >= (int64_t)deadline->io_timeout_ms)
         n = receive(fd, data, len, 0);
     while (n == 0) {
         int64_t left = start + deadline->io_timeout_ms - om__now_ms();
@@ -167,7 +171,8 @@ int om__net_is_stale(int fd)
 {
     char byte;
 
-    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+           (errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
 void om__net_close(int fd)
@@ -215,7 +220,8 @@ static void interleave(om__race *race, const struct addrinfo *list)
 static int race_start(om__race *race)
 {
     const struct addrinfo *address = race->next[race->next_at++];
-    int on = 1, fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+    int on = 1,
+        fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 
     if (fd < 0) {
         race->last_errno = errno;
@@ -223,7 +229,8 @@ static int race_start(om__race *race)
     }
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    if (connect(fd, address->ai_addr, address->ai_addrlen) < 0 && errno != EINPROGRESS && errno != EINTR) {
+    if (connect(fd, address->ai_addr, address->ai_addrlen) < 0 && errno != EINPROGRESS &&
+        errno != EINTR) {
         race->last_errno = errno;
         close(fd);
         return 0;
@@ -235,7 +242,8 @@ static int race_start(om__race *race)
     return 1;
 }
 
-/* Looks at the attempts that moved. Returns the winner's descriptor, or -1; losers so far are closed. */
+/* Looks at the attempts that moved. Returns the winner's descriptor, or -1; losers so far are
+ * closed. */
 static int race_winner(om__race *race, int *failed)
 {
     for (int i = 0; i < race->open_count;) {
@@ -316,7 +324,8 @@ int om__net_connect(const char *host, uint16_t port, uint32_t timeout_ms, om_err
     om__race race;
 
     if (rc != 0 || !list)
-        return om__fail(err, OM_E_NETWORK, "%s: %s", host, rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
+        return om__fail(err, OM_E_NETWORK, "%s: %s", host,
+                        rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
     memset(&race, 0, sizeof race);
     interleave(&race, list);
     fd = race_run(&race, until, &timed_out);
@@ -324,7 +333,9 @@ int om__net_connect(const char *host, uint16_t port, uint32_t timeout_ms, om_err
     if (fd >= 0)
         return fd;
     if (timed_out)
-        return om__fail(err, OM_E_TIMEOUT, "%s port %u: no connection within %u ms (connect_timeout_ms)", host,
+        return om__fail(err, OM_E_TIMEOUT,
+                        "%s port %u: no connection within %u ms (connect_timeout_ms)", host,
                         (unsigned)port, (unsigned)timeout_ms);
-    return om__fail(err, OM_E_NETWORK, "%s port %u: %s", host, (unsigned)port, strerror(race.last_errno));
+    return om__fail(err, OM_E_NETWORK, "%s port %u: %s", host, (unsigned)port,
+                    strerror(race.last_errno));
 }

@@ -91,7 +91,7 @@ typedef struct om_options {
     size_t block_size;     /* bytes; one block = one request; 102,400 (OSS's smallest part) to 1 GiB */
     uint32_t block_count;  /* 2-1024; memory = block_size * block_count, taken once, at open */
     uint64_t append_limit; /* bytes in one appended object; 0: OSS's 5 GiB */
-    const char *headers;   /* extra "Name: value\n" lines of the object's creation, or NULL */
+    const char *headers;   /* at most 40 extra "Name: value\n" lines of the object's creation, or NULL */
 } om_options;
 
 typedef struct om_answer {

@@ -1,5 +1,6 @@
-/* response.c - see response.h. Lines of the head are checked and written to the caller's memory as they complete; a line
- * that is not complete yet waits, raw, behind those. What comes behind the blank line is response_body.c's. */
+/* response.c - see response.h. Lines of the head are checked and written to the caller's memory as
+ * they complete; a line that is not complete yet waits, raw, behind those. What comes behind the
+ * blank line is response_body.c's. */
 #include "response_body.h"
 
 #include <string.h>
@@ -8,11 +9,11 @@
 enum { SAYS_LENGTH = 1, SAYS_CHUNKED = 2, SAYS_CLOSE = 4, SAYS_KEEP = 8 };
 
 /* RFC 9110 5.6.2 token characters in lower case; 0: not one of them. */
-static const char token_lower[] =
-    "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-    "\0!\0#$%&'\0\0*+\0-.\0" "0123456789\0\0\0\0\0\0"
-    "\0abcdefghijklmnopqrstuvwxyz\0\0\0^_"
-    "`abcdefghijklmnopqrstuvwxyz\0|\0~\0";
+static const char token_lower[] = "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+                                  "\0!\0#$%&'\0\0*+\0-.\0"
+                                  "0123456789\0\0\0\0\0\0"
+                                  "\0abcdefghijklmnopqrstuvwxyz\0\0\0^_"
+                                  "`abcdefghijklmnopqrstuvwxyz\0|\0~\0";
 
 char om__token_lower(char c)
 {
@@ -70,9 +71,11 @@ static int take_status(om__response *response, const char *line, size_t len, om_
 {
     int status;
 
-    if (len < 12 || memcmp(line, "HTTP/1.", 7) != 0 || (line[7] != '0' && line[7] != '1') || line[8] != ' ')
+    if (len < 12 || memcmp(line, "HTTP/1.", 7) != 0 || (line[7] != '0' && line[7] != '1') ||
+        line[8] != ' ')
         return om__fail(err, OM_E_PROTOCOL, "answer: the first line is not HTTP/1.0 or HTTP/1.1");
-    if (!is_digit(line[9]) || !is_digit(line[10]) || !is_digit(line[11]) || (len > 12 && line[12] != ' '))
+    if (!is_digit(line[9]) || !is_digit(line[10]) || !is_digit(line[11]) ||
+        (len > 12 && line[12] != ' '))
         return om__fail(err, OM_E_PROTOCOL, "answer: the status is not three digits");
     status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
     if (status < 100 || status > 599 || status == 101)
@@ -90,7 +93,7 @@ static void take_connection(om__response *response, om__span value)
 {
     while (value.len > 0) {
         const char *comma = memchr(value.at, ',', value.len);
-        om__span item = { value.at, comma ? (size_t)(comma - value.at) : value.len };
+        om__span item = {value.at, comma ? (size_t)(comma - value.at) : value.len};
         size_t step = item.len + (comma ? 1 : 0);
 
         item = om__span_trim(item);
@@ -110,7 +113,8 @@ static int take_length(om__response *response, om__span value, om_error *err)
     if (response->says & SAYS_LENGTH)
         return om__fail(err, OM_E_PROTOCOL, "answer: two Content-Length headers");
     if (!om__parse_u64(value, &length) || length > INT64_MAX)
-        return om__fail(err, OM_E_PROTOCOL, "answer: Content-Length is not a number from 0 to 2^63 - 1");
+        return om__fail(err, OM_E_PROTOCOL,
+                        "answer: Content-Length is not a number from 0 to 2^63 - 1");
     response->says |= SAYS_LENGTH;
     response->content_length = (int64_t)length;
     return OM_OK;
@@ -131,11 +135,12 @@ static int take_meaning(om__response *response, om__span name, om__span value, o
     return OM_OK;
 }
 
-/* Writes "name: value\n" at the end of the head; `line` may lie exactly there. It never grows: ":" and CRLF made room. */
+/* Writes "name: value\n" at the end of the head; `line` may lie exactly there. It never grows: ":"
+ * and CRLF made room. */
 static int take_header(om__response *response, const char *line, size_t len, om_error *err)
 {
     char *out = response->head + response->head_len;
-    om__span name = { out, 0 }, value;
+    om__span name = {out, 0}, value;
 
     if (++response->headers > OM__HEADERS_MAX)
         return om__fail(err, OM_E_PROTOCOL, "answer: more than %d headers", (int)OM__HEADERS_MAX);
@@ -147,11 +152,13 @@ static int take_header(om__response *response, const char *line, size_t len, om_
         out[name.len++] = c;
     }
     if (name.len == 0 || name.len == len || line[name.len] != ':')
-        return om__fail(err, OM_E_PROTOCOL, "answer: header line %d is folded or has no clean name", response->headers);
+        return om__fail(err, OM_E_PROTOCOL, "answer: header line %d is folded or has no clean name",
+                        response->headers);
     value.at = line + name.len + 1;
     value.len = len - name.len - 1;
     if (!is_field_text(value.at, value.len))
-        return om__fail(err, OM_E_PROTOCOL, "answer: control character in header line %d", response->headers);
+        return om__fail(err, OM_E_PROTOCOL, "answer: control character in header line %d",
+                        response->headers);
     value = om__span_trim(value);
     memmove(out + name.len + 2, value.at, value.len);
     value.at = out + name.len + 2;
@@ -175,7 +182,8 @@ static int take_interim(om__response *response, om_error *err)
     return OM_OK;
 }
 
-/* The blank line: decides how the body is framed. Source: RFC 9112 6.3, its lenient choices left out. */
+/* The blank line: decides how the body is framed. Source: RFC 9112 6.3, its lenient choices left
+ * out. */
 static int take_blank(om__response *response, om_error *err)
 {
     int says = response->says, closing;
@@ -205,7 +213,8 @@ static int take_blank(om__response *response, om_error *err)
         response->until_close = 1;
         response->phase = PHASE_CLOSE;
     } else {
-        return om__fail(err, OM_E_PROTOCOL, "answer: a body without a length on a connection that stays open");
+        return om__fail(err, OM_E_PROTOCOL,
+                        "answer: a body without a length on a connection that stays open");
     }
     return OM_OK;
 }
@@ -227,12 +236,14 @@ static int check_start(const om__response *response, om_error *err)
 {
     size_t len = response->raw_len < 7 ? response->raw_len : 7;
 
-    if (response->phase == PHASE_STATUS && memcmp(response->head + response->head_len, "HTTP/1.", len) != 0)
+    if (response->phase == PHASE_STATUS &&
+        memcmp(response->head + response->head_len, "HTTP/1.", len) != 0)
         return om__fail(err, OM_E_PROTOCOL, "answer: the first line is not HTTP/1.0 or HTTP/1.1");
     return OM_OK;
 }
 
-static int feed_head(om__response *response, const char *data, size_t len, size_t *used, om_error *err)
+static int feed_head(om__response *response, const char *data, size_t len, size_t *used,
+                     om_error *err)
 {
     while (*used < len && response->state == OM__RESPONSE_HEAD) {
         const char *line = data + *used;
@@ -243,8 +254,9 @@ static int feed_head(om__response *response, const char *data, size_t len, size_
 
         if (take > OM__HEAD_MAX - response->skipped ||
             take > response->head_size - response->head_len - response->raw_len)
-            return om__fail(err, OM_E_PROTOCOL, "answer: the head is larger than the %d bytes kept for it",
-                            (int)(response->head_size < OM__HEAD_MAX ? response->head_size : OM__HEAD_MAX));
+            return om__fail(
+                err, OM_E_PROTOCOL, "answer: the head is larger than the %d bytes kept for it",
+                (int)(response->head_size < OM__HEAD_MAX ? response->head_size : OM__HEAD_MAX));
         line_len = take;
         if (!lf || response->raw_len > 0) {
             memcpy(wait + response->raw_len, line, take);
@@ -290,8 +302,10 @@ int om__response_closed(om__response *response, om_error *err)
     if (response->skipped == 0)
         return om__fail(err, OM_E_NETWORK, "the peer closed the connection without an answer");
     if (response->state == OM__RESPONSE_HEAD)
-        return om__fail(err, OM_E_NETWORK, "the peer closed the connection within the head of its answer");
-    return om__fail(err, OM_E_NETWORK, "the peer closed the connection after %llu bytes of the answer's body",
+        return om__fail(err, OM_E_NETWORK,
+                        "the peer closed the connection within the head of its answer");
+    return om__fail(err, OM_E_NETWORK,
+                    "the peer closed the connection after %llu bytes of the answer's body",
                     (unsigned long long)response->body_seen);
 }
 
@@ -299,7 +313,7 @@ om__span om__response_header(const om__response *response, const char *name)
 {
     const char *at = response->head, *stop = at + response->head_len;
     size_t len = strlen(name);
-    om__span value = { NULL, 0 };
+    om__span value = {NULL, 0};
 
     while (at < stop) {
         const char *lf = memchr(at, '\n', (size_t)(stop - at));

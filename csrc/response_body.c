@@ -1,4 +1,5 @@
-/* response_body.c - see response_body.h. Framing is read byte by byte; the body's bytes are pointed at, never copied. */
+/* response_body.c - see response_body.h. Framing is read byte by byte; the body's bytes are pointed
+ * at, never copied. */
 #include "response_body.h"
 
 enum { EXTENSION_MAX = 256, SIZE_DIGITS_MAX = 16 };
@@ -34,12 +35,14 @@ static int feed_size(om__response *response, char c, om_error *err)
     } else if (response->phase == PHASE_EXTENSION && c == '\r') {
         response->phase = PHASE_SIZE_LF;
         response->raw_len = 0;
-    } else if (response->phase == PHASE_EXTENSION && om__is_field_char(c) && response->raw_len < EXTENSION_MAX) {
+    } else if (response->phase == PHASE_EXTENSION && om__is_field_char(c) &&
+               response->raw_len < EXTENSION_MAX) {
         response->raw_len++;
     } else if (response->phase == PHASE_SIZE_LF && c == '\n') {
         response->raw_len = 0;
         if (response->left > (uint64_t)INT64_MAX - response->body_seen)
-            return om__fail(err, OM_E_PROTOCOL, "answer: the chunks together are larger than 2^63 - 1 bytes");
+            return om__fail(err, OM_E_PROTOCOL,
+                            "answer: the chunks together are larger than 2^63 - 1 bytes");
         response->phase = response->left > 0 ? PHASE_DATA : PHASE_TRAILER;
     } else {
         return om__fail(err, OM_E_PROTOCOL, "answer: broken chunk size after %llu bytes of body",
@@ -54,7 +57,8 @@ static int feed_trailer(om__response *response, char c, om_error *err)
     int phase = response->phase;
 
     if (++response->skipped > OM__HEAD_MAX)
-        return om__fail(err, OM_E_PROTOCOL, "answer: head and trailers are larger than %d bytes", (int)OM__HEAD_MAX);
+        return om__fail(err, OM_E_PROTOCOL, "answer: head and trailers are larger than %d bytes",
+                        (int)OM__HEAD_MAX);
     if (phase == PHASE_TRAILER && c == '\r')
         response->phase = PHASE_LAST_LF;
     else if ((phase == PHASE_TRAILER || phase == PHASE_TRAILER_NAME) && om__token_lower(c))
@@ -88,7 +92,8 @@ static int feed_framing(om__response *response, char c, om_error *err)
 }
 
 /* One run of body bytes; what follows it is the next call's. */
-static void take_body(om__response *response, const char *at, size_t len, size_t *used, om__span *body)
+static void take_body(om__response *response, const char *at, size_t len, size_t *used,
+                      om__span *body)
 {
     if (!response->until_close && len > response->left)
         len = (size_t)response->left;

@@ -1,4 +1,5 @@
-/* response_body.h - the body's side of response.h: by length, by chunks, or until the peer closes. For response.c alone. */
+/* response_body.h - the body's side of response.h: by length, by chunks, or until the peer closes.
+ * For response.c alone. */
 #ifndef OM_RESPONSE_BODY_H
 #define OM_RESPONSE_BODY_H
 
@@ -6,9 +7,21 @@
 
 /* om__response.phase: what the next byte is part of. */
 enum {
-    PHASE_STATUS, PHASE_HEADER, PHASE_LENGTH, PHASE_CLOSE,
-    PHASE_SIZE, PHASE_EXTENSION, PHASE_SIZE_LF, PHASE_DATA, PHASE_DATA_CR, PHASE_DATA_LF,
-    PHASE_TRAILER, PHASE_TRAILER_NAME, PHASE_TRAILER_VALUE, PHASE_TRAILER_LF, PHASE_LAST_LF,
+    PHASE_STATUS,
+    PHASE_HEADER,
+    PHASE_LENGTH,
+    PHASE_CLOSE,
+    PHASE_SIZE,
+    PHASE_EXTENSION,
+    PHASE_SIZE_LF,
+    PHASE_DATA,
+    PHASE_DATA_CR,
+    PHASE_DATA_LF,
+    PHASE_TRAILER,
+    PHASE_TRAILER_NAME,
+    PHASE_TRAILER_VALUE,
+    PHASE_TRAILER_LF,
+    PHASE_LAST_LF,
     PHASE_DONE
 };
 

@@ -19,6 +19,8 @@ struct om_stream {
     om__append append; /* OM_APPEND */
 };
 
+enum { HEADERS_MAX = 40 }; /* of the user's lines; the rest of OM__HEADER_MAX is for ours and the signature's */
+
 static const uint64_t append_limit = UINT64_C(5) << 30; /* bytes; Source: AppendObject */
 
 static int check_options(const om_options *options, om_error *err)
@@ -41,14 +43,21 @@ static int check_options(const om_options *options, om_error *err)
 }
 
 /* The lines are checked now, so that a bad one is refused before any byte was taken. */
-static int check_headers(const char *headers, om_error *err)
+static int check_headers(const om_options *options, om_error *err)
 {
     om__request request;
+    int rc;
 
-    if (!headers || !headers[0])
-        return OM_OK;
     request.header_count = 0;
-    return om__request_add_headers(&request, om__span_z(headers), err);
+    rc = om__request_add_headers(&request, om__span_z(options->headers), err);
+    if (rc < 0)
+        return rc;
+    if (request.header_count > HEADERS_MAX)
+        return om__fail(err, OM_E_ARG, "headers: more than %d", (int)HEADERS_MAX);
+    for (size_t i = 0; i < request.header_count && options->mode == OM_CREATE; i++)
+        if (om__span_is_nocase(request.header[i].name, "x-oss-forbid-overwrite"))
+            return om__fail(err, OM_E_ARG, "headers: x-oss-forbid-overwrite is set by OM_CREATE itself");
+    return OM_OK;
 }
 
 static char *copy_z(const char *z)
@@ -70,7 +79,7 @@ int om_stream_open(om_stream **out, om_store *store, const om_options *options, 
     om__error_clear(err);
     rc = check_options(options, err);
     if (rc == OM_OK)
-        rc = check_headers(options->headers, err);
+        rc = check_headers(options, err);
     if (rc < 0)
         return rc;
     stream = calloc(1, sizeof *stream);
@@ -137,7 +146,7 @@ static int check_give(om_stream *stream, size_t len, int last, om_error *err)
         return OM_OK;
     if (len < stream->blocks.size && !last)
         return om__fail(err, OM_E_ARG, "len: only the last block may be short");
-    if (stream->blocks.given >= OM__PARTS_MAX)
+    if (len > 0 && stream->blocks.given >= OM__PARTS_MAX)
         return om__fail(err, OM_E_FULL, "object: more than %d parts of block_size %llu bytes",
                         (int)OM__PARTS_MAX, (unsigned long long)stream->blocks.size);
     return OM_OK;

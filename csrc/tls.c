@@ -1,5 +1,6 @@
-/* tls.c - see tls.h. Plain bytes flow in and out at the top, records at the bottom through a BIO pair: OpenSSL writes records
- * into its 256 KiB ring, one send empties it; one recv fills the other. It never touches the socket but through net.h. */
+/* tls.c - see tls.h. Plain bytes flow in and out at the top, records at the bottom through a BIO
+ * pair: OpenSSL writes records into its 256 KiB ring, one send empties it; one recv fills the
+ * other. It never touches the socket but through net.h. */
 #include "tls_openssl.h"
 
 #include <arpa/inet.h>
@@ -16,9 +17,9 @@ struct om__tls {
     struct bio_st *inner; /* OpenSSL's end, freed with ssl */
     int fd;
     int wants;
-    int broken;          /* sending failed: nothing more goes out, but an answer may still come in */
-    int ended;           /* OpenSSL gave up on the connection */
-    int remembered;      /* its session was taken for the next connection */
+    int broken;     /* sending failed: nothing more goes out, but an answer may still come in */
+    int ended;      /* OpenSSL gave up on the connection */
+    int remembered; /* its session was taken for the next connection */
     char host[256];
 };
 
@@ -60,7 +61,7 @@ static int64_t ring_in(om__tls *tls)
     int64_t n;
 
     if (room <= 0)
-        return OM__NET_BROKEN; /* OpenSSL wants more although it has 64 KiB: there is no such record */
+        return OM__NET_BROKEN; /* OpenSSL wants more than 64 KiB: there is no such record */
     n = om__net_receive(tls->fd, at, (size_t)room);
     if (n > 0)
         api->BIO_nwrite(tls->wire, &at, (int)n);
@@ -69,8 +70,8 @@ static int64_t ring_in(om__tls *tls)
     return n;
 }
 
-/* After a call that gave `result` <= 0: moves what OpenSSL waits for. 1: call again; 0: would block;
- * OM__NET_BROKEN, OM__NET_CLOSED. */
+/* After a call that gave `result` <= 0: moves what OpenSSL waits for. 1: call again; 0: would
+ * block; OM__NET_BROKEN, OM__NET_CLOSED. */
 static int go_on(om__tls *tls, int result)
 {
     const om__openssl *api = &tls->context->api;
@@ -200,9 +201,11 @@ static int set_host(om__tls *tls, const char *host)
     if (is_literal(host))
         return api->X509_VERIFY_PARAM_set1_ip_asc(api->SSL_get0_param(tls->ssl), host) == 1;
     memcpy(name, tls->host, sizeof name);
-    api->SSL_set_hostflags(tls->ssl, OM__X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | OM__X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    api->SSL_set_hostflags(tls->ssl, OM__X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+                                         OM__X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     return api->SSL_set1_host(tls->ssl, host) == 1 &&
-           api->SSL_ctrl(tls->ssl, OM__SSL_CTRL_SET_TLSEXT_HOSTNAME, OM__TLSEXT_NAMETYPE_host_name, name) == 1;
+           api->SSL_ctrl(tls->ssl, OM__SSL_CTRL_SET_TLSEXT_HOSTNAME, OM__TLSEXT_NAMETYPE_host_name,
+                         name) == 1;
 }
 
 static void offer_session(om__tls *tls)
@@ -220,8 +223,10 @@ static int is_final(unsigned long code)
 {
     int reason = (int)(code & 0xfff); /* 12 bits in 1.1.1, 23 in 3.x; SSL's own are below 4096 */
 
-    return reason == OM__SSL_R_UNSUPPORTED_PROTOCOL || reason == OM__SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE ||
-           reason == OM__SSL_R_TLSV1_ALERT_PROTOCOL_VERSION || reason == OM__SSL_R_DH_KEY_TOO_SMALL ||
+    return reason == OM__SSL_R_UNSUPPORTED_PROTOCOL ||
+           reason == OM__SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE ||
+           reason == OM__SSL_R_TLSV1_ALERT_PROTOCOL_VERSION ||
+           reason == OM__SSL_R_DH_KEY_TOO_SMALL ||
            reason == OM__SSL_R_TLSV1_ALERT_INSUFFICIENT_SECURITY;
 }
 
@@ -236,8 +241,9 @@ static int handshake_failed(om__tls *tls, const char *host, om_error *err)
     if (verdict != OM__X509_V_OK)
         return om__fail(err, OM_E_TLS, "TLS: the certificate of %s is refused: %s", host,
                         api->X509_verify_cert_error_string(verdict));
-    return om__fail(err, code && is_final(code) ? OM_E_TLS : OM_E_NETWORK, "TLS: the handshake with %s failed: %s",
-                    host, words ? words : "the connection was closed");
+    return om__fail(err, code && is_final(code) ? OM_E_TLS : OM_E_NETWORK,
+                    "TLS: the handshake with %s failed: %s", host,
+                    words ? words : "the connection was closed");
 }
 
 static int shake_hands(om__tls *tls, const char *host, const om__deadline *deadline, om_error *err)
@@ -285,7 +291,8 @@ int om__tls_new(om__tls **out, om__tls_context *context, int fd, const char *hos
     tls->context = context;
     tls->fd = fd;
     tls->ssl = api->SSL_new(context->ctx);
-    if (!tls->ssl || api->BIO_new_bio_pair(&inner, RING_OUT, &tls->wire, RING_IN) != 1 || !set_host(tls, host)) {
+    if (!tls->ssl || api->BIO_new_bio_pair(&inner, RING_OUT, &tls->wire, RING_IN) != 1 ||
+        !set_host(tls, host)) {
         if (inner)
             api->BIO_free(inner);
         rc = om__fail(err, OM_E_NOMEM, "TLS: OpenSSL has no memory for a connection");

@@ -1,5 +1,6 @@
-/* tls_context.c - what all connections of a store share: the library, whom it trusts, the floor of versions and ciphers, and
- * the last session. A CA file and this CPU's abilities flow in; it never touches a socket. */
+/* tls_context.c - what all connections of a store share: the library, whom it trusts, the floor of
+ * versions and ciphers, and the last session. A CA file and this CPU's abilities flow in; it never
+ * touches a socket. */
 #include "tls_openssl.h"
 
 #include <stdlib.h>
@@ -25,11 +26,12 @@ static int has_aes(void)
 #endif
 }
 
-/* AES in plain code costs 4 times ChaCha20's instructions; in hardware it is the other way round. */
+/* AES in plain code costs 4 times ChaCha20's instructions; in hardware it is the cheaper one. */
 static int set_ciphers(om__tls_context *context)
 {
     const om__openssl *api = &context->api;
-    const char *suites = "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384";
+    const char *suites =
+        "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384";
     const char *list = "ECDHE+CHACHA20:ECDHE+AESGCM:DHE+AESGCM:ECDHE+AES:!aNULL:!eNULL:!PSK";
 
     if (has_aes()) {
@@ -48,9 +50,11 @@ static int set_floor(om__tls_context *context)
     api->SSL_CTX_set_verify(context->ctx, OM__SSL_VERIFY_PEER, NULL);
     if (api->SSL_CTX_get_security_level(context->ctx) < 2)
         api->SSL_CTX_set_security_level(context->ctx, 2);
-    if (api->SSL_CTX_ctrl(context->ctx, OM__SSL_CTRL_GET_MIN_PROTO_VERSION, 0, NULL) >= OM__TLS1_2_VERSION)
+    if (api->SSL_CTX_ctrl(context->ctx, OM__SSL_CTRL_GET_MIN_PROTO_VERSION, 0, NULL) >=
+        OM__TLS1_2_VERSION)
         return 1;
-    return api->SSL_CTX_ctrl(context->ctx, OM__SSL_CTRL_SET_MIN_PROTO_VERSION, OM__TLS1_2_VERSION, NULL) == 1;
+    return api->SSL_CTX_ctrl(context->ctx, OM__SSL_CTRL_SET_MIN_PROTO_VERSION, OM__TLS1_2_VERSION,
+                             NULL) == 1;
 }
 
 static int set_up(om__tls_context *context, const char *ca_file, om_error *err)
@@ -63,13 +67,15 @@ static int set_up(om__tls_context *context, const char *ca_file, om_error *err)
     if (!set_floor(context) || !set_ciphers(context))
         return om__fail(err, OM_E_TLS, "TLS: this OpenSSL offers neither TLS 1.2 nor its ciphers");
     api->SSL_CTX_ctrl(context->ctx, OM__SSL_CTRL_MODE,
-                      OM__SSL_MODE_ENABLE_PARTIAL_WRITE | OM__SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER, NULL);
+                      OM__SSL_MODE_ENABLE_PARTIAL_WRITE | OM__SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER,
+                      NULL);
     api->SSL_CTX_ctrl(context->ctx, OM__SSL_CTRL_SET_READ_AHEAD, 1, NULL);
     api->SSL_CTX_ctrl(context->ctx, OM__SSL_CTRL_SET_SESS_CACHE_MODE, OM__SSL_SESS_CACHE_OFF, NULL);
     return om__tls_trust(context, ca_file, err);
 }
 
-int om__tls_context_new(om__tls_context **out, const char *library, const char *ca_file, om_error *err)
+int om__tls_context_new(om__tls_context **out, const char *library, const char *ca_file,
+                        om_error *err)
 {
     om__tls_context *context = calloc(1, sizeof *context);
     int rc;

@@ -1,5 +1,6 @@
-/* tls_load.c - finds OpenSSL: by dlopen at run time, or, linked, at build time. A table of functions flows out; it is never
- * half full, and a library once opened stays, because OpenSSL's exit handlers outlive us. */
+/* tls_load.c - finds OpenSSL: by dlopen at run time, or, linked, at build time. A table of
+ * functions flows out; it is never half full, and a library once opened stays, because OpenSSL's
+ * exit handlers outlive us. */
 #include "tls_openssl.h"
 
 #include <stdio.h>
@@ -53,10 +54,10 @@ static const char *resolve(void *handle, om__openssl *api)
 {
     void *symbol;
 
-#define FIND(result, name, arguments)                  \
-    symbol = dlsym(handle, #name);                     \
-    if (!symbol)                                       \
-        return #name;                                  \
+#define FIND(result, name, arguments) \
+    symbol = dlsym(handle, #name); \
+    if (!symbol) \
+        return #name; \
     memcpy(&api->name, &symbol, sizeof symbol);
     OM__OPENSSL_FUNCTIONS(FIND)
     return NULL;
@@ -85,7 +86,7 @@ static int try_library(const char *name, om__openssl *api, char *why, size_t why
 
 int om__openssl_load(om__openssl *api, const char *library, om_error *err)
 {
-    const char *names[] = { library, "libssl.so.3", "libssl.so.1.1" };
+    const char *names[] = {library, "libssl.so.3", "libssl.so.1.1"};
     char tried[TRIED_MAX] = "";
     size_t len = 0;
 

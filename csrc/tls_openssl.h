@@ -1,6 +1,7 @@
-/* tls_openssl.h - what tls*.c use of OpenSSL: the functions with their prototypes and the constants, by their own names, so that
- * a build needs no OpenSSL headers. tests/c/tls_prototypes.c compares both with the headers where there are some.
- * Only functions whose prototype is the same from 1.1.1 to 3.x (SSL_CTX_set_options is not one). */
+/* tls_openssl.h - what tls*.c use of OpenSSL: the functions with their prototypes and the
+ * constants, by their own names, so that a build needs no OpenSSL headers. tests/c/tls_prototypes.c
+ * compares both with the headers where there are some. Only functions whose prototype is the same
+ * from 1.1.1 to 3.x (SSL_CTX_set_options is not one). */
 #ifndef OM_TLS_OPENSSL_H
 #define OM_TLS_OPENSSL_H
 
@@ -29,7 +30,8 @@ struct X509_VERIFY_PARAM_st;
     X(struct ssl_ctx_st *, SSL_CTX_new, (const struct ssl_method_st *)) \
     X(void, SSL_CTX_free, (struct ssl_ctx_st *)) \
     X(long, SSL_CTX_ctrl, (struct ssl_ctx_st *, int, long, void *)) \
-    X(void, SSL_CTX_set_verify, (struct ssl_ctx_st *, int, int (*)(int, struct x509_store_ctx_st *))) \
+    X(void, SSL_CTX_set_verify, \
+      (struct ssl_ctx_st *, int, int (*)(int, struct x509_store_ctx_st *))) \
     X(int, SSL_CTX_get_security_level, (const struct ssl_ctx_st *)) \
     X(void, SSL_CTX_set_security_level, (struct ssl_ctx_st *, int)) \
     X(int, SSL_CTX_set_cipher_list, (struct ssl_ctx_st *, const char *)) \
@@ -103,7 +105,7 @@ enum { OM__OPENSSL_CONSTANTS(OM__OPENSSL_CONSTANT) OM__OPENSSL_END };
 
 /* One library's functions, found together or not at all. */
 typedef struct om__openssl {
-#define OM__OPENSSL_MEMBER(result, name, arguments) result (*name) arguments;
+#define OM__OPENSSL_MEMBER(result, name, arguments) result(*name) arguments;
     OM__OPENSSL_FUNCTIONS(OM__OPENSSL_MEMBER)
 } om__openssl;
 
@@ -117,7 +119,8 @@ struct om__tls_context {
 
 /* Fills `api`. Returns OM_OK; OM_E_TLS, the message says what was tried. tls_load.c */
 int om__openssl_load(om__openssl *api, const char *library, om_error *err);
-/* Says whom `context` trusts. Returns OM_OK; OM_E_ARG (ca_file), OM_E_TLS (no certificates found). tls_trust.c */
+/* Says whom `context` trusts. Returns OM_OK; OM_E_ARG (ca_file), OM_E_TLS (no certificates found).
+ * tls_trust.c */
 int om__tls_trust(om__tls_context *context, const char *ca_file, om_error *err);
 
 #endif

@@ -1,6 +1,7 @@
-/* tls_trust.c - whose certificates are believed: the caller's CA file, else the system's store. A hashed directory is read by
- * OpenSSL one certificate at a time, when it is needed; the bundle costs 17 ms and 1.4 MiB, so it comes second.
- * SSL_CERT_DIR and SSL_CERT_FILE may name another store; nothing in the environment turns the check itself off. */
+/* tls_trust.c - whose certificates are believed: the caller's CA file, else the system's store. A
+ * hashed directory is read by OpenSSL one certificate at a time, when it is needed; the bundle
+ * costs 17 ms and 1.4 MiB, so it comes second. SSL_CERT_DIR and SSL_CERT_FILE may name another
+ * store; nothing in the environment turns the check itself off. */
 #include "tls_openssl.h"
 
 #include <dirent.h>
@@ -56,11 +57,12 @@ static int any_has_hashed_names(const char *list)
 /* The store of an OpenSSL that was built for another place than this machine's. */
 static int trust_known_places(om__tls_context *context)
 {
-    static const char *const files[] = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-                                         "/etc/ssl/cert.pem" };
+    static const char *const files[] = {"/etc/ssl/certs/ca-certificates.crt",
+                                        "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"};
 
     if (has_hashed_names("/etc/ssl/certs"))
-        return context->api.SSL_CTX_load_verify_locations(context->ctx, NULL, "/etc/ssl/certs") == 1;
+        return context->api.SSL_CTX_load_verify_locations(context->ctx, NULL, "/etc/ssl/certs") ==
+               1;
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         if (access(files[i], R_OK) == 0)
             return context->api.SSL_CTX_load_verify_locations(context->ctx, files[i], NULL) == 1;
@@ -91,7 +93,8 @@ int om__tls_trust(om__tls_context *context, const char *ca_file, om_error *err)
 
     if (!ca_file || !ca_file[0]) {
         if (!trust_system(context))
-            return om__fail(err, OM_E_TLS, "TLS: this machine has no CA certificates; name a PEM file as ca_file");
+            return om__fail(err, OM_E_TLS,
+                            "TLS: this machine has no CA certificates; name a PEM file as ca_file");
         return OM_OK;
     }
     if (access(ca_file, R_OK) != 0)

@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 __all__ = ["cat", "ls", "put", "rm", "sign", "stat", "token"]
 
 _PIECE = 64 << 10
+# What the system's table gets wrong (.ts is a translation file there) or does not know.
+_TYPES = {
+    ".h264": "video/h264",
+    ".h265": "video/h265",
+    ".m3u8": "application/vnd.apple.mpegurl",
+    ".m4s": "video/iso.segment",
+    ".mkv": "video/x-matroska",
+    ".mp4": "video/mp4",
+    ".ts": "video/mp2t",
+}
 
 
 def bucket_of(args: Namespace, name: str) -> Bucket:
@@ -93,7 +103,8 @@ def _pour(source: int, writer: Writer, append: bool) -> bool:
 def _content_type(key: str) -> str:
     from mimetypes import guess_type
 
-    return guess_type(key)[0] or ("video/mp2t" if key.endswith(".ts") else "")
+    ending = os.path.splitext(key)[1].lower()
+    return _TYPES.get(ending) or guess_type(key)[0] or ""
 
 
 def _stored(args: Namespace, bucket: str, receipt: Receipt) -> int:

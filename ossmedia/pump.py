@@ -39,13 +39,10 @@ GENERATIONS_MAX = 1000  # a key whose thousand next names are all taken is a mis
 class Pump:
     """One stream of bytes on its way into OSS.
 
-    ``lock`` guards everything. The writer fills ``view`` at ``pos`` while it holds the lock;
-    ``room`` is the block's size while filling is allowed, else -1, so that one comparison decides
-    the fast path.
+    ``lock`` guards everything. The writer fills ``view`` at ``pos`` while it holds the lock.
 
     Args:
         parallel: blocks sent at the same time (appends: always one).
-        linger_s: appends: a part-filled block is sent after so many seconds.
         on_full: appends that reach ``append_limit``: "roll" goes on in ``key~g2``, "raise" refuses.
         progress: called with (bytes stored, total or None) from a worker.
     """
@@ -60,7 +57,6 @@ class Pump:
         blocks: int,
         parallel: int,
         headers: str = "",
-        linger_s: float = 1.0,
         append_limit: int = 0,
         on_full: str = "roll",
         progress: Callable[[int, int | None], object] | None = None,
@@ -70,11 +66,11 @@ class Pump:
         self.changed = threading.Condition(self.lock)
         self.view: memoryview | None = None
         self.pos = 0
-        self.room = -1
         self.written = 0  # bytes in blocks already given
         self.stored = 0
         self.error: Exception | None = None
         self.callback_error: errors.CallbackFailed | None = None
+        self.clock = session.clock
         self._session = session
         self._stream = Stream(
             session.store,
@@ -89,51 +85,60 @@ class Pump:
         self._mode = mode
         self._block_size = block_size
         self._parallel = 1 if mode == APPEND else parallel
-        self._linger_s = linger_s
         self._limit = append_limit or 5 << 30
         self._on_full = on_full
         self._progress = progress
         self._total = total
         self._threads: list[threading.Thread] = []
+        self._workers = 0
         self._events = 0  # counts what may give a worker something to do
         self._given = 0
-        self._since = 0.0  # when the first byte of the present block came
-        self._moved = session.clock.monotonic()  # last progress
+        self._moved = self.clock.monotonic()  # last progress
         self._failures = 0
         self._damages = 0
-        self._not_before = (
-            0.0  # back-off: nobody pumps before; shared, or every worker would knock on its own
-        )
+        self._not_before = 0.0  # back-off, shared: or every worker would knock on its own
         self._done = False
         self._stop = False
+        self._ended = False
+        self.on_break: Callable[[], object] = bool
         self._generations: list[tuple[str, int, int]] = []  # key, start, base of the finished ones
         self._names = 1
 
-    # -- the writer's side; the lock is held
+    # -- the writer's side
 
-    def take(self, timeout_s: float | None) -> bool:
-        """Makes room for at least one byte: hands over the full block and takes a free one. False:
-        none came in time."""
-        clock = self._session.clock
-        end = None if timeout_s is None else clock.monotonic() + timeout_s
+    def fill(self, source: memoryview, timeout_s: float | None) -> int | None:
+        """Copies bytes into blocks. Returns how many; None: no block came free in time for any.
+
+        Raises:
+            StreamBroken, ObjectTooLarge; ValueError: aborted meanwhile.
+        """
+        done, count = 0, len(source)
+        with self.lock:
+            while done < count and self._make_room(timeout_s):
+                assert self.view is not None
+                step = min(count - done, self._block_size - self.pos)
+                self.view[self.pos : self.pos + step] = source[done : done + step]
+                self.pos += step
+                done += step
+        return done if done or not count else None
+
+    def _make_room(self, timeout_s: float | None) -> bool:
+        """Room for at least one byte: hands over the full block and takes a free one. False: none
+        came in time."""
+        end = None if timeout_s is None else self.clock.monotonic() + timeout_s
         if self.view is not None and self.pos == self._block_size:
             self._check_limits()
             self.give(last=False)
         while self.view is None:
             self.raise_if_broken()
-            view = self._stream.take()
-            if view is not None:
-                self.view, self.pos, self.room = view, 0, self._block_size
-                self._since = clock.monotonic()
-                if self._mode == APPEND:
-                    self._start_workers()
-                    self._events += 1
-                    self.changed.notify_all()  # somebody must watch the linger time
-                return True
-            left = None if end is None else end - clock.monotonic()
-            if left is not None and left <= 0:
-                return False
-            clock.wait(self.changed, left)
+            if self._stop:
+                raise ValueError("the writer was aborted")
+            self.view = self._stream.take()
+            if self.view is None:
+                left = None if end is None else end - self.clock.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                self.clock.wait(self.changed, left)
         return True
 
     def _check_limits(self) -> None:
@@ -157,7 +162,7 @@ class Pump:
         self._stream.give(self.pos, last=last)
         self.written += self.pos
         self._given += 1
-        self.view, self.pos, self.room = None, 0, -1
+        self.view, self.pos = None, 0
         self._events += 1
         if not last:
             self._start_workers()
@@ -168,10 +173,21 @@ class Pump:
             raise StreamBroken(f"{self._key}: gave up: {self.error}") from self.error
 
     def _start_workers(self) -> None:
-        while len(self._threads) < self._parallel:
+        while self._workers < self._parallel:
             worker = threading.Thread(target=self._work, name=f"ossmedia {self._key}", daemon=True)
+            self._workers += 1
             self._threads.append(worker)
             worker.start()
+
+    def give_partial(self) -> None:
+        """Appends: sends what is in the block, however little it is."""
+        with self.lock:
+            if self.view is not None and self.pos and not self.over():
+                self.give(last=False)
+
+    def over(self) -> bool:
+        """Nothing more will be given: ended, aborted or broken."""
+        return self._ended or self._stop or self.error is not None
 
     # -- the workers' side
 
@@ -184,7 +200,6 @@ class Pump:
                 if self._stop or self._done or self.error is not None:
                     return
                 seen, names = self._events, self._names
-                self._give_lingering()
             try:
                 self._session.prepare()
                 state = self._stream.pump()
@@ -196,30 +211,21 @@ class Pump:
                 self._advance(state, seen)
 
     def _await_turn(self) -> None:
-        clock = self._session.clock
         while not (self._stop or self._done or self.error is not None):
-            left = self._not_before - clock.monotonic()
+            left = self._not_before - self.clock.monotonic()
             if left <= 0:
                 return
-            clock.wait(self.changed, left)
-
-    def _give_lingering(self) -> None:
-        """A camera that writes little must not keep its last seconds in memory."""
-        if self._mode != APPEND or self.view is None or not self.pos:
-            return
-        if self._session.clock.monotonic() - self._since >= self._linger_s:
-            self.give(last=False)
+            self.clock.wait(self.changed, left)
 
     def _advance(self, state: int, seen: int) -> None:
-        clock = self._session.clock
         with self.lock:
             if state == IDLE:
                 if seen == self._events and not self._stop:
-                    clock.wait(self.changed, self._until_linger())
+                    self.clock.wait(self.changed, None)
                 return
             self._failures = self._damages = 0
             self._not_before = 0.0
-            self._moved = clock.monotonic()
+            self._moved = self.clock.monotonic()
             self._events += 1
             self._done = self._done or state == DONE
             before, self.stored = self.stored, self._stream.stats().bytes_stored
@@ -229,18 +235,12 @@ class Pump:
         if report is not None:
             _tell(report, stored, self._total)
 
-    def _until_linger(self) -> float | None:
-        if self._mode != APPEND or self.view is None:
-            return None
-        return max(self._since + self._linger_s - self._session.clock.monotonic(), 0.0)
-
     def _failed(self, error: Exception) -> None:
         if isinstance(error, errors.CallbackFailed):
             with self.lock:
                 self.callback_error = error
                 self._events += 1
             return
-        clock = self._session.clock
         with self.lock:
             self._failures += 1
             attempt = self._failures
@@ -250,7 +250,7 @@ class Pump:
         # Renewal may take its time: other workers go on meanwhile.
         delay = self._session.recover(error, attempt)
         with self.lock:
-            now = clock.monotonic()
+            now = self.clock.monotonic()
             if delay is None or now - self._moved > self._session.retry.give_up_after_s:
                 self._break(error)
             else:
@@ -258,7 +258,7 @@ class Pump:
 
     def _break(self, error: Exception) -> None:
         self.error = error
-        self.room = -1
+        self.on_break()
         self._events += 1
         self.changed.notify_all()
 
@@ -295,8 +295,7 @@ class Pump:
 
     def sync(self, timeout_s: float | None) -> bool:
         """Sends what is there; True when OSS confirmed every byte written so far."""
-        clock = self._session.clock
-        end = None if timeout_s is None else clock.monotonic() + timeout_s
+        end = None if timeout_s is None else self.clock.monotonic() + timeout_s
         with self.lock:
             self.raise_if_broken()
             if self.view is not None and self.pos:
@@ -304,16 +303,17 @@ class Pump:
             goal = self.written
             while self.stored < goal:
                 self.raise_if_broken()
-                left = None if end is None else end - clock.monotonic()
+                left = None if end is None else end - self.clock.monotonic()
                 if left is not None and left <= 0:
                     return False
-                clock.wait(self.changed, left)
+                self.clock.wait(self.changed, left)
         return True
 
     def finish(self) -> Receipt:
         """Sends the rest, waits until OSS has confirmed all, and frees everything."""
         with self.lock:
             self.raise_if_broken()
+            self._ended = True
             if self.view is not None:
                 self.give(last=True)
             else:
@@ -366,7 +366,7 @@ class Pump:
                 if delay is None:
                     _log("%s: the parts sent so far could not be dropped: %s", self._key, error)
                     break
-                self._session.clock.sleep(delay)
+                self.clock.sleep(delay)
         with self.lock:
             self._stream.close()
 
@@ -376,7 +376,7 @@ class Pump:
         # A collector may run this in a worker that holds the lock: then that worker sees _stop by
         # itself.
         if self.lock.acquire(timeout=0.2):
-            self.view, self.pos, self.room = None, 0, -1
+            self.view, self.pos = None, 0
             self._stream.abort()
             self.changed.notify_all()
             self.lock.release()

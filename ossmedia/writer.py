@@ -8,12 +8,13 @@ crosses into C for a small write.
 
 from __future__ import annotations
 
-import errno
 import io
 from _thread import allocate_lock
+from _weakref import ref
 
 from ossmedia import errors
 from ossmedia._native import APPEND, CREATE, REPLACE
+from ossmedia.gather import BUFFER, Blocks, Lingering
 from ossmedia.pump import Pump
 
 TYPE_CHECKING = False
@@ -89,7 +90,6 @@ class Writer(io.BufferedIOBase):
         self.mode = mode
         self.result: Receipt | None = None
         self._abort_on_error = (on_error or ("keep" if mode == "ab" else "abort")) == "abort"
-        self._timeout_s = write_timeout_s
         self._closing = allocate_lock()
         self._closed = True
         self._pump = Pump(
@@ -100,13 +100,20 @@ class Writer(io.BufferedIOBase):
             blocks=blocks,
             parallel=parallel,
             headers=headers,
-            linger_s=linger_s,
             append_limit=append_limit,
             on_full=on_full,
             progress=progress,
             total=total,
         )
+        self._raw = Blocks(self._pump, write_timeout_s)
+        self._buffered = io.BufferedWriter(self._raw, BUFFER)
         self._closed = False
+        self.__dict__["write"] = self._buffered.write
+        mine = ref(self)
+        self._pump.on_break = lambda: _slow_down(mine())
+        self._lingering = Lingering(self._pump, self._buffered.flush, linger_s)
+        if mode == "ab":
+            self._lingering.start()
 
     # -- writing
 
@@ -114,47 +121,24 @@ class Writer(io.BufferedIOBase):
         """Takes all of ``data`` (any contiguous buffer; it is copied). Returns its length in bytes.
 
         Raises:
-            TypeError: not a buffer. ValueError: closed, or not contiguous. StreamBroken: the upload
-            was given up.
-            BlockingIOError: every block stayed full for ``write_timeout_s``; ``characters_written``
-            bytes were taken.
+            TypeError: not a buffer. ValueError: closed. BufferError: not contiguous.
+            StreamBroken: the upload was given up.
+            BlockingIOError: every block stayed full for ``write_timeout_s``;
+                ``characters_written`` bytes were taken.
             ObjectTooLarge: the object would pass 10,000 blocks (or, with on_full="raise", the
-            append limit).
+                append limit); told when the bytes reach a block, at the latest by close.
         """
-        if type(data) is not bytes:
-            data = _flat(data)
-        count = len(data)
-        pump = self._pump
-        with pump.lock:
-            end = pump.pos + count
-            if end <= pump.room:
-                pump.view[pump.pos : end] = data  # type: ignore[index]  # room > 0: there is a view
-                pump.pos = end
-                return count
-            return self._write_on(data, count)
-
-    def _write_on(self, data: bytes | memoryview, count: int) -> int:
-        pump, done = self._pump, 0
+        # While all is well the instance's own ``write`` is the buffer's, at the cost of C. This one
+        # stands behind it for a writer that was closed or given up.
         self._check_open()
-        pump.raise_if_broken()
-        source = memoryview(data)
-        while done < count:
-            if pump.pos >= pump.room and not pump.take(self._timeout_s):
-                raise BlockingIOError(errno.EAGAIN, "write: no block came free in time", done)
-            view = pump.view
-            assert view is not None
-            step = min(count - done, pump.room - pump.pos)
-            view[pump.pos : pump.pos + step] = source[done : done + step]
-            pump.pos += step
-            done += step
-        return count
+        self._pump.raise_if_broken()
+        return self._buffered.write(data)
 
     def flush(self) -> None:
         """Cheap, as picamera2 calls it after every frame: sends nothing. ``sync`` is the durable
         call."""
         self._check_open()
-        if self._pump.error is not None:
-            self._pump.raise_if_broken()
+        self._pump.raise_if_broken()
 
     def sync(self, timeout_s: float | None = None) -> None:
         """``ab``: returns when OSS has confirmed every byte written so far, by position and CRC-64.
@@ -168,7 +152,12 @@ class Writer(io.BufferedIOBase):
             raise io.UnsupportedOperation(
                 f"sync: a {self.mode!r} object becomes durable as a whole, at close()"
             )
-        if not self._pump.sync(timeout_s):
+        try:
+            self._buffered.flush()
+            done = self._pump.sync(timeout_s)
+        except BlockingIOError:
+            done = False
+        if not done:
             raise errors.RequestTimeout(f"{self.name}: not all confirmed within {timeout_s} s")
 
     # -- the end
@@ -183,13 +172,16 @@ class Writer(io.BufferedIOBase):
         with self._closing:
             if self._closed:
                 return
+            self._raw.timeout_s = None
             try:
+                self._buffered.flush()
+                self._lingering.stop()
+                self._lingering.join()
                 self.result = self._pump.finish()
-            except errors.StreamBroken:
-                self._closed = True
-                self._pump.abort()
+            except errors.OssMediaError:
+                self._give_up()
                 raise
-            self._closed = True
+            self._end()
         if self._pump.callback_error is not None:
             raise self._pump.callback_error
 
@@ -198,8 +190,21 @@ class Writer(io.BufferedIOBase):
         what arrived."""
         with self._closing:
             if not self._closed:
-                self._closed = True
-                self._pump.abort()
+                self._give_up()
+
+    def _give_up(self) -> None:
+        self._lingering.stop()
+        self._pump.forget()
+        self._lingering.join()
+        self._end()
+        self._pump.abort()
+
+    def _end(self) -> None:
+        """From here on nothing is taken any more, and what is still buffered goes nowhere."""
+        self._closed = True
+        self.__dict__.pop("write", None)
+        self._raw.pump = None
+        self._buffered.close()
 
     def __exit__(
         self,
@@ -218,7 +223,9 @@ class Writer(io.BufferedIOBase):
         if getattr(self, "_closed", True):
             return
         self._closed = True
+        self._lingering.stop()
         self._pump.forget()
+        self._raw.pump = None
         import warnings
 
         warnings.warn(
@@ -250,8 +257,7 @@ class Writer(io.BufferedIOBase):
     def tell(self) -> int:
         """Bytes written by this writer."""
         self._check_open()
-        with self._pump.lock:
-            return self._pump.written + self._pump.pos
+        return self._buffered.tell()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -262,11 +268,6 @@ class Writer(io.BufferedIOBase):
         return f"<ossmedia.Writer {self.name!r} mode={self.mode!r} {state}>"
 
 
-def _flat(data: Buffer) -> memoryview:
-    """Any contiguous buffer as bytes, without a copy."""
-    if isinstance(data, str):
-        raise TypeError("write: a bytes-like object is required, not 'str'")
-    view = memoryview(data)
-    if not view.c_contiguous:
-        raise ValueError("write: the buffer must be contiguous")
-    return view if view.format == "B" and view.ndim == 1 else view.cast("B")
+def _slow_down(writer: Writer | None) -> None:
+    if writer is not None:
+        writer.__dict__.pop("write", None)

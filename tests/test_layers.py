@@ -21,6 +21,7 @@ PYTHON_LEVELS = [
     ["retry", "credentials", "listing"],
     ["session", "sts"],
     ["pump", "reader"],
+    ["gather"],
     ["writer", "upload"],
     ["bucket"],
     ["demo", "commands"],

@@ -50,8 +50,7 @@ def handle_rpc(
     Args:
         method: upper case.
         raw_query: as on the wire, without the ``?``.
-        headers: lower-case names and values.
-        body: the whole body.
+        headers, body: lower-case names and values; the whole body.
         identities: keys, roles and sessions; AssumeRole adds a session.
         now: unix seconds.
         nonces: signature nonces seen so far.

@@ -18,8 +18,11 @@ typedef struct asked {
 
 static inline om__http *pool(uint16_t port, uint32_t io_timeout_ms, uint32_t total_timeout_ms)
 {
-    om__http_config config = {.host = "127.0.0.1", .port = port, .connect_timeout_ms = 10000,
-                              .io_timeout_ms = io_timeout_ms, .total_timeout_ms = total_timeout_ms};
+    om__http_config config = {.host = "127.0.0.1",
+                              .port = port,
+                              .connect_timeout_ms = 10000,
+                              .io_timeout_ms = io_timeout_ms,
+                              .total_timeout_ms = total_timeout_ms};
     om__http *http;
 
     if (om__http_new(&http, &config, NULL) != OM_OK)
@@ -28,15 +31,17 @@ static inline om__http *pool(uint16_t port, uint32_t io_timeout_ms, uint32_t tot
 }
 
 /* `out_size` at most sizeof out; what lies behind it stays 0x55. */
-static inline void ask(asked *a, om__http *http, const char *method, const void *body, size_t len, uint64_t out_size)
+static inline void ask(asked *a, om__http *http, const char *method, const void *body, size_t len,
+                       uint64_t out_size)
 {
     memset(a, 0, sizeof *a);
     memset(a->out, 0x55, sizeof a->out);
     om__error_clear(&a->err);
     a->request.head.at = a->text;
-    a->request.head.len = (size_t)snprintf(a->text, sizeof a->text,
-                                           "%s /key HTTP/1.1\r\nHost: origin.test\r\nAuthorization: Secret\r\nContent-Length: %llu\r\n\r\n",
-                                           method, (unsigned long long)len);
+    a->request.head.len = (size_t)snprintf(
+        a->text, sizeof a->text,
+        "%s /key HTTP/1.1\r\nHost: origin.test\r\nAuthorization: Secret\r\nContent-Length: %llu\r\n\r\n",
+        method, (unsigned long long)len);
     a->request.body.at = body;
     a->request.body.len = len;
     a->request.head_only = strcmp(method, "HEAD") == 0;

@@ -1,5 +1,6 @@
-/* peer.h - the other end of the wire for tests: a server on 127.0.0.1 (or ::1), port 0, one thread for each connection. What it does
- * with a connection is the test's function. Nothing waits for ever: each receive gives up after 20 s. */
+/* peer.h - the other end of the wire for tests: a server on 127.0.0.1 (or ::1), port 0, one thread
+ * for each connection. What it does with a connection is the test's function. Nothing waits for
+ * ever: each receive gives up after 20 s. */
 #ifndef OM_PEER_H
 #define OM_PEER_H
 
@@ -21,7 +22,8 @@
 enum { PEER_CONNECTIONS = 256 };
 
 typedef struct peer peer;
-typedef void peer_serve(peer *p, int fd, int nth); /* nth connection, from 0; fd is closed behind it */
+typedef void peer_serve(peer *p, int fd,
+                        int nth); /* nth connection, from 0; fd is closed behind it */
 
 typedef struct peer_connection {
     peer *p;
@@ -72,7 +74,8 @@ static inline void *peer_run(void *argument)
         c->p = p;
         c->fd = fd;
         c->nth = nth;
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* or a reset swallows what Nagle held back */
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
+                   sizeof on); /* or a reset swallows what Nagle held back */
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
         if (pthread_create(&c->thread, NULL, peer_connection_run, c) != 0)
@@ -81,11 +84,13 @@ static inline void *peer_run(void *argument)
     }
 }
 
-/* Listens; no thread yet. family: AF_INET or AF_INET6; port 0: any. Returns 1; 0: this machine has no such family. */
+/* Listens; no thread yet. family: AF_INET or AF_INET6; port 0: any. Returns 1; 0: this machine has
+ * no such family. */
 static inline int peer_listen(peer *p, int family, uint16_t port, int backlog)
 {
     struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(port)};
-    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct sockaddr_in6 six = {
+        .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     struct sockaddr_storage own;
     socklen_t len = sizeof own;
     int on = 1;
@@ -98,11 +103,13 @@ static inline int peer_listen(peer *p, int family, uint16_t port, int backlog)
     setsockopt(p->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(p->listener, family == AF_INET ? (struct sockaddr *)&four : (struct sockaddr *)&six,
              family == AF_INET ? sizeof four : sizeof six) < 0 ||
-        listen(p->listener, backlog) < 0 || getsockname(p->listener, (struct sockaddr *)&own, &len) < 0) {
+        listen(p->listener, backlog) < 0 ||
+        getsockname(p->listener, (struct sockaddr *)&own, &len) < 0) {
         close(p->listener);
         return 0;
     }
-    p->port = ntohs(family == AF_INET ? ((struct sockaddr_in *)&own)->sin_port : ((struct sockaddr_in6 *)&own)->sin6_port);
+    p->port = ntohs(family == AF_INET ? ((struct sockaddr_in *)&own)->sin_port
+                                      : ((struct sockaddr_in6 *)&own)->sin6_port);
     pthread_mutex_init(&p->mutex, NULL);
     return 1;
 }

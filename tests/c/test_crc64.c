@@ -184,6 +184,7 @@ int main(void)
         check_long(k, f);
         check_continued(k, f);
     }
+    OK(om_crc64(7, NULL, 0) == 7, "nothing, at no address");
     OK(usable >= 1, "there is a kernel for every CPU");
     check_combine(f);
     return tap_done();

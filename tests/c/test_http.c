@@ -1,10 +1,11 @@
-/* test_http.c - exchanges with a peer that answers well: framing, sizes, keep-alive, proxies, threads. test_http_faults.c has the
- * peers that do not. */
+/* test_http.c - exchanges with a peer that answers well: framing, sizes, keep-alive,
+ * threads. test_http_faults.c has the peers that do not. */
 #include "http_asks.h"
 
 /* ---- the peers ---- */
 
-/* Answers "200" with the CRC of what it read; p->data: connections end after so many requests (NULL: never). */
+/* Answers "200" with the CRC of what it read; p->data: connections end after so many requests
+ * (NULL: never). */
 static void serve_crc(peer *p, int fd, int nth)
 {
     const int *limit = p->data;
@@ -12,8 +13,10 @@ static void serve_crc(peer *p, int fd, int nth)
     char answer[256];
 
     for (int i = 0; (!limit || i < *limit) && peer_request(p, fd, &got); i++) {
-        (void)snprintf(answer, sizeof answer, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Crc: %llu\r\nX-Len: %llu\r\nX-Nth: %d\r\n\r\n",
-                       (unsigned long long)got.crc64, (unsigned long long)got.body_len, nth);
+        (void)snprintf(
+            answer, sizeof answer,
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Crc: %llu\r\nX-Len: %llu\r\nX-Nth: %d\r\n\r\n",
+            (unsigned long long)got.crc64, (unsigned long long)got.body_len, nth);
         peer_say(fd, answer);
     }
 }
@@ -58,7 +61,8 @@ static void test_put(void)
     om__http_stats stats;
     asked a;
     peer p;
-    static const size_t sizes[] = {0, 1, 1024, 65536, 256 * 1024 - 1, 256 * 1024, 256 * 1024 + 1, sizeof body};
+    static const size_t sizes[] = {
+        0, 1, 1024, 65536, 256 * 1024 - 1, 256 * 1024, 256 * 1024 + 1, sizeof body};
 
     for (size_t i = 0; i < sizeof body; i++)
         body[i] = (char)(i * 7 + i / 251);
@@ -66,14 +70,18 @@ static void test_put(void)
     http = pool(p.port, 20000, 20000);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         put(&a, http, body, sizes[i]);
-        OK(a.rc == OM_OK && a.answer.status == 200 && a.answer.sent_crc64 == om_crc64(0, body, sizes[i]) &&
-               header_u64(&a, "x-crc") == a.answer.sent_crc64 && header_u64(&a, "x-len") == sizes[i],
+        OK(a.rc == OM_OK && a.answer.status == 200 &&
+               a.answer.sent_crc64 == om_crc64(0, body, sizes[i]) &&
+               header_u64(&a, "x-crc") == a.answer.sent_crc64 &&
+               header_u64(&a, "x-len") == sizes[i],
            "PUT of %llu bytes: both ends have the same CRC", (unsigned long long)sizes[i]);
-        OK(a.answer.body_sent && a.answer.maybe_done && a.answer.content_length == 0 && header_u64(&a, "x-nth") == 0 &&
-               a.answer.received > 40, "and it is told, on the first connection");
+        OK(a.answer.body_sent && a.answer.maybe_done && a.answer.content_length == 0 &&
+               header_u64(&a, "x-nth") == 0 && a.answer.received > 40,
+           "and it is told, on the first connection");
     }
     om__http_get_stats(http, &stats);
-    OK(stats.connections == 1 && stats.exchanges == sizeof sizes / sizeof sizes[0], "one connection for all");
+    OK(stats.connections == 1 && stats.exchanges == sizeof sizes / sizeof sizes[0],
+       "one connection for all");
     om__http_drop_idle(http);
     put(&a, http, body, 10);
     OK(a.rc == OM_OK && header_u64(&a, "x-nth") == 1, "after drop_idle a new one");
@@ -91,7 +99,8 @@ static void test_request_bytes(void)
     peer_start(&p, serve_text, said);
     http = pool(p.port, 20000, 20000);
     put(&a, http, "0123456789", 10);
-    OK(a.rc == OM_OK && atomic_load(&p.bytes) == a.request.head.len + 10, "not a byte is added or lost");
+    OK(a.rc == OM_OK && atomic_load(&p.bytes) == a.request.head.len + 10,
+       "not a byte is added or lost");
     om__http_free(http);
     peer_stop(&p);
 }
@@ -124,23 +133,30 @@ static void test_get(void)
 
     for (size_t i = 0; i < sizeof fives / sizeof fives[0]; i++) {
         get(&a, fives[i], serve_text, 5);
-        OK(a.rc == OM_OK && a.answer.body_len == 5 && memcmp(a.out, "hello", 5) == 0 && a.connections_after == 1,
+        OK(a.rc == OM_OK && a.answer.body_len == 5 && memcmp(a.out, "hello", 5) == 0 &&
+               a.connections_after == 1,
            "body %d fills its room exactly, the connection is kept", (int)i);
         get(&a, fives[i], serve_drops, 100);
-        OK(a.rc == OM_OK && a.answer.body_len == 5 && memcmp(a.out, "hello", 5) == 0 && a.connections_after == 1,
+        OK(a.rc == OM_OK && a.answer.body_len == 5 && memcmp(a.out, "hello", 5) == 0 &&
+               a.connections_after == 1,
            "body %d byte by byte", (int)i);
         get(&a, fives[i], serve_text, 4);
-        OK(a.rc == OM_E_PROTOCOL && a.answer.status == 200 && a.answer.body_len <= 4 && a.out[4] == '\x55' &&
-               a.connections_after == 2, "body %d is larger than asked for: %s", (int)i, a.err.message);
+        OK(a.rc == OM_E_PROTOCOL && a.answer.status == 200 && a.answer.body_len <= 4 &&
+               a.out[4] == '\x55' && a.connections_after == 2,
+           "body %d is larger than asked for: %s", (int)i, a.err.message);
         get(&a, fives[i], serve_text, 0);
-        OK(a.rc == OM_E_PROTOCOL && a.answer.body_len == 0 && a.out[0] == '\x55', "body %d where none was asked for", (int)i);
+        OK(a.rc == OM_E_PROTOCOL && a.answer.body_len == 0 && a.out[0] == '\x55',
+           "body %d where none was asked for", (int)i);
     }
     get(&a, OKAY "Connection: close\r\n\r\nhello", serve_text_and_close, 5);
     OK(a.rc == OM_OK && a.answer.body_len == 5 && a.connections_after == 2, "until close");
     get(&a, OKAY "Connection: close\r\n\r\nhello", serve_text_and_close, 4);
-    OK(a.rc == OM_E_PROTOCOL && a.answer.body_len <= 4, "until close, larger than asked for: %s", a.err.message);
-    get(&a, OKAY "Content-Length: 5\r\n\r\nhello" OKAY "Content-Length: 5\r\n\r\nEVIL!", serve_text, 5);
-    OK(a.rc == OM_OK && memcmp(a.out, "hello", 5) == 0 && a.connections_after == 2, "a second answer nobody asked for is lost");
+    OK(a.rc == OM_E_PROTOCOL && a.answer.body_len <= 4, "until close, larger than asked for: %s",
+       a.err.message);
+    get(&a, OKAY "Content-Length: 5\r\n\r\nhello" OKAY "Content-Length: 5\r\n\r\nEVIL!", serve_text,
+        5);
+    OK(a.rc == OM_OK && memcmp(a.out, "hello", 5) == 0 && a.connections_after == 2,
+       "a second answer nobody asked for is lost");
     get(&a, OKAY "Connection: close\r\nContent-Length: 5\r\n\r\nhello", serve_text, 5);
     OK(a.rc == OM_OK && a.connections_after == 2, "Connection: close is obeyed");
 }
@@ -166,7 +182,8 @@ static void test_large_get(void)
     answer.out = out;
     answer.out_size = sizeof out;
     OK(om__http_exchange(http, &request, &answer, &err) == OM_OK && answer.body_len == sizeof out &&
-           memcmp(out, text + head, sizeof out) == 0 && answer.received == head + sizeof out, "GET of 1 MiB");
+           memcmp(out, text + head, sizeof out) == 0 && answer.received == head + sizeof out,
+       "GET of 1 MiB");
     om__http_free(http);
     peer_stop(&p);
 }
@@ -181,7 +198,8 @@ static void test_head_method(void)
     http = pool(p.port, 20000, 20000);
     for (int i = 0; i < 2; i++) {
         ask(&a, http, "HEAD", NULL, 0, 0);
-        OK(a.rc == OM_OK && a.answer.content_length == 123456789012 && a.answer.body_len == 0 && atomic_load(&p.count) == 1,
+        OK(a.rc == OM_OK && a.answer.content_length == 123456789012 && a.answer.body_len == 0 &&
+               atomic_load(&p.count) == 1,
            "HEAD tells a length and has no body");
     }
     om__http_free(http);
@@ -195,8 +213,10 @@ static void test_error_body(void)
     asked a;
 
     get(&a, "HTTP/1.1 404 No\r\nContent-Length: 9\r\n\r\n<Error/>\n", serve_text, 4);
-    OK(a.rc == OM_OK && a.answer.status == 404 && a.answer.body_len == 9 && memcmp(a.error_out, "<Error/>\n", 9) == 0 &&
-           a.out[0] == '\x55' && a.connections_after == 1, "an error's body goes to error_out");
+    OK(a.rc == OM_OK && a.answer.status == 404 && a.answer.body_len == 9 &&
+           memcmp(a.error_out, "<Error/>\n", 9) == 0 && a.out[0] == '\x55' &&
+           a.connections_after == 1,
+       "an error's body goes to error_out");
     head = (size_t)snprintf(text, 100, "HTTP/1.1 503 Slow\r\nContent-Length: 60000\r\n\r\n");
     memset(text + head, 'x', 60000);
     get(&a, text, serve_text, 4);
@@ -209,8 +229,10 @@ static void test_error_body(void)
        "190,000 bytes of it: cut, connection given up");
     get(&a, "HTTP/1.1 304 Same\r\nETag: x\r\n\r\n", serve_text, 4);
     OK(a.rc == OM_OK && a.answer.status == 304 && a.connections_after == 1, "304");
-    get(&a, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", serve_text, 4);
-    OK(a.rc == OM_OK && a.answer.status == 302 && a.connections_after == 1, "a redirect is an answer, nobody follows it");
+    get(&a, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+        serve_text, 4);
+    OK(a.rc == OM_OK && a.answer.status == 302 && a.connections_after == 1,
+       "a redirect is an answer, nobody follows it");
 }
 
 /* ---- threads ---- */
@@ -258,7 +280,8 @@ static void test_threads(void)
         pthread_join(workers[i].thread, NULL);
         good += workers[i].good;
     }
-    OK(good == 600, "two pools, three threads each, connections that end after 40 requests: %d of 600", good);
+    OK(good == 600,
+       "two pools, three threads each, connections that end after 40 requests: %d of 600", good);
     om__http_get_stats(pools[0], &stats);
     OK(stats.exchanges >= 300 && stats.connections >= 3, "stats count");
     for (int i = 0; i < 2; i++)
@@ -266,80 +289,12 @@ static void test_threads(void)
     peer_stop(&p);
 }
 
-/* ---- proxies ---- */
-
-typedef struct proxy_script {
-    const char *answer; /* to CONNECT; NULL: dies */
-    const char *inside; /* the answer to the request in the tunnel; "": dies then */
-} proxy_script;
-
-static char proxy_saw[16384];
-
-static void serve_proxy(peer *p, int fd, int nth)
-{
-    const proxy_script *script = p->data;
-    peer_asked got;
-
-    (void)nth;
-    if (!peer_head(p, fd, &got))
-        return;
-    memcpy(proxy_saw, got.head, sizeof proxy_saw);
-    if (!script->answer)
-        return;
-    peer_say(fd, script->answer);
-    while (script->inside && peer_request(p, fd, &got)) {
-        if (!script->inside[0])
-            return;
-        peer_say(fd, script->inside);
-    }
-    peer_drain(p, fd);
-}
-
-static void through(asked *a, const char *host, const char *answer, const char *inside)
-{
-    proxy_script script = {answer, inside};
-    om__http_config config = {.host = host, .port = 81, .proxy_host = "127.0.0.1", .connect_timeout_ms = 20000,
-                              .io_timeout_ms = 20000, .total_timeout_ms = 20000};
-    om__http *http;
-    peer p;
-
-    peer_start(&p, serve_proxy, &script);
-    config.proxy_port = p.port;
-    if (om__http_new(&http, &config, NULL) != OM_OK)
-        abort();
-    put(a, http, "body", 4);
-    om__http_free(http);
-    peer_stop(&p);
-    a->leaked = strstr(proxy_saw, "Secret") != NULL;
-}
-
-static void test_proxy(void)
-{
-    static const char fine[] = OKAY "Content-Length: 0\r\n\r\n";
-    asked a;
-
-    through(&a, "origin.test", OKAY "\r\n", fine);
-    OK(a.rc == OM_OK && a.answer.status == 200, "through a tunnel");
-    OK(strcmp(proxy_saw, "CONNECT origin.test:81 HTTP/1.1\r\nHost: origin.test:81\r\n\r\n") == 0 && !a.leaked,
-       "the proxy is told the name and nothing else");
-    through(&a, "::1", "HTTP/1.0 200 Connected\r\nContent-Length: 0\r\nVia: x\r\n\r\n", fine);
-    OK(a.rc == OM_OK && strncmp(proxy_saw, "CONNECT [::1]:81 HTTP/1.1\r\nHost: [::1]:81\r\n", 40) == 0, "an IPv6 literal in brackets");
-    through(&a, "origin.test", "HTTP/1.1 407 Who?\r\nContent-Length: 4\r\nProxy-Authenticate: Basic\r\n\r\nwho?", NULL);
-    OK(a.rc == OM_E_NETWORK && strstr(a.err.message, "407") && !a.answer.maybe_done && a.answer.status == 0,
-       "407 is the proxy's, not the origin's: %s", a.err.message);
-    through(&a, "origin.test", OKAY "Content-Type: text/html\r\nContent-Length: 13\r\n\r\n<html>hi</html>", NULL);
-    OK(a.rc == OM_E_PROTOCOL && !a.answer.maybe_done, "an HTML page instead of a tunnel: %s", a.err.message);
-    through(&a, "origin.test", NULL, NULL);
-    OK(a.rc == OM_E_NETWORK && strstr(a.err.message, "proxy"), "the proxy dies: %s", a.err.message);
-    through(&a, "origin.test", "garbage\r\n\r\n", NULL);
-    OK(a.rc == OM_E_PROTOCOL, "the proxy speaks something else: %s", a.err.message);
-    through(&a, "origin.test", OKAY "\r\n", "");
-    OK(a.rc == OM_E_NETWORK && a.answer.maybe_done, "the tunnel dies: %s", a.err.message);
-}
-
 static void test_new(void)
 {
-    om__http_config config = {.host = "127.0.0.1", .connect_timeout_ms = 1000, .io_timeout_ms = 1000, .total_timeout_ms = 1000};
+    om__http_config config = {.host = "127.0.0.1",
+                              .connect_timeout_ms = 1000,
+                              .io_timeout_ms = 1000,
+                              .total_timeout_ms = 1000};
     om__http *http;
     om_error err;
     asked a;
@@ -367,6 +322,5 @@ int main(void)
     test_head_method();
     test_error_body();
     test_threads();
-    test_proxy();
     return tap_done();
 }

@@ -1,5 +1,5 @@
-/* test_http_calls.c - what an exchange costs in system calls: sendmsg, recv and poll of this program count those of the calling thread.
- * The peers run in other threads and do not count. */
+/* test_http_calls.c - what an exchange costs in system calls: sendmsg, recv and poll of this
+ * program count those of the calling thread. The peers run in other threads and do not count. */
 #include "http_asks.h"
 
 #include <poll.h>
@@ -65,10 +65,12 @@ int main(void)
         }
     }
     OK(a.rc == OM_OK && pieces_max == 2, "head and body go out in one sendmsg");
-    OK(best == 2 && waits == 0, "a small PUT on a kept connection costs two system calls: %d", best);
+    OK(best == 2 && waits == 0, "a small PUT on a kept connection costs two system calls: %d",
+       best);
     sends = receives = polls = 0;
     ask(&a, http, "POST", body, 1024, 0);
-    OK(a.rc == OM_OK && sends == 1 && receives == 2 && polls == 0, "a POST costs a third: it looks before");
+    OK(a.rc == OM_OK && sends == 1 && receives == 2 && polls == 0,
+       "a POST costs a third: it looks before");
     om__http_free(http);
     peer_stop(&p);
     return tap_done();

@@ -1,5 +1,5 @@
-/* test_http_faults.c - exchanges with a peer that resets, stalls, answers early, closes, drips, or lies. Every one must end, by the
- * right name, and never as a success that did not happen. */
+/* test_http_faults.c - exchanges with a peer that resets, stalls, answers early, closes, drips, or
+ * lies. Every one must end, by the right name, and never as a success that did not happen. */
 #include "http_asks.h"
 
 #include <poll.h>
@@ -25,9 +25,9 @@ static void read_some(int fd, size_t len)
 /* ---- early answers ---- */
 
 typedef struct early {
-    size_t after;       /* bytes of the request read before it */
+    size_t after; /* bytes of the request read before it */
     const char *answer;
-    int then;           /* what follows it */
+    int then; /* what follows it */
 } early;
 
 enum { THEN_RESET, THEN_CLOSE, THEN_HANG, THEN_READ_ON };
@@ -71,20 +71,26 @@ static void test_early(void)
             early_answer(&a, i == 0 ? 1 : i * i * 2000, DENIED, then);
             seen += a.rc == OM_OK && a.answer.status == 403;
             whole += a.answer.body_len == 12;
-            unsent += !a.answer.body_sent || then == THEN_READ_ON; /* a peer that reads all quickly gets all */
+            unsent += !a.answer.body_sent ||
+                      then == THEN_READ_ON; /* a peer that reads all quickly gets all */
         }
     }
-    OK(seen == 64, "403 in mid-body, then reset, close, silence or more reading: seen as 403 in %d of 64", seen);
+    OK(seen == 64,
+       "403 in mid-body, then reset, close, silence or more reading: seen as 403 in %d of 64",
+       seen);
     OK(whole == 64, "with its explanation: %d of 64", whole);
     OK(unsent == 64, "and the rest of the body stays unsent: %d of 64", unsent);
     early_answer(&a, 100000, OKAY, THEN_HANG);
-    OK(a.rc == OM_E_PROTOCOL && a.answer.status == 200 && a.answer.maybe_done, "200 in mid-body is no success: %s", a.err.message);
+    OK(a.rc == OM_E_PROTOCOL && a.answer.status == 200 && a.answer.maybe_done,
+       "200 in mid-body is no success: %s", a.err.message);
     early_answer(&a, 100000, "HTTP/1.1 403 F", THEN_CLOSE);
     OK(a.rc == OM_E_NETWORK && a.answer.status == 0, "half an early head: %s", a.err.message);
     early_answer(&a, 100000, "rubbish\r\n", THEN_HANG);
     OK(a.rc == OM_E_PROTOCOL, "early rubbish: %s", a.err.message);
-    early_answer(&a, 100000, "HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\ncut", THEN_RESET);
-    OK(a.rc == OM_OK && a.answer.status == 403 && a.answer.body_len == 3, "a refusal counts when its body is cut");
+    early_answer(&a, 100000, "HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\ncut",
+                 THEN_RESET);
+    OK(a.rc == OM_OK && a.answer.status == 403 && a.answer.body_len == 3,
+       "a refusal counts when its body is cut");
 }
 
 static void serve_continue(peer *p, int fd, int nth)
@@ -111,8 +117,8 @@ static void test_continue(void)
     peer_start(&p, serve_continue, NULL);
     http = pool(p.port, 10000, 20000);
     put(&a, http, big, sizeof big);
-    OK(a.rc == OM_OK && a.answer.status == 200 && a.answer.body_sent, "100 and 102 before and while the body goes out: %s",
-       a.err.message);
+    OK(a.rc == OM_OK && a.answer.status == 200 && a.answer.body_sent,
+       "100 and 102 before and while the body goes out: %s", a.err.message);
     om__http_free(http);
     peer_stop(&p);
 }
@@ -177,8 +183,10 @@ static void test_cuts(void)
         tried++;
     }
     OK(right == tried, "close or reset within the answer: never a success, %d of %d", right, tried);
-    OK(cut_at(request, whole, 0, &a) == OM_OK && a.answer.body_len == 4, "close behind the answer is fine");
-    OK(cut_at(request, whole, 1, &a) == OM_OK && a.answer.body_len == 4, "so is a reset behind the answer");
+    OK(cut_at(request, whole, 0, &a) == OM_OK && a.answer.body_len == 4,
+       "close behind the answer is fine");
+    OK(cut_at(request, whole, 1, &a) == OM_OK && a.answer.body_len == 4,
+       "so is a reset behind the answer");
     OK(cut_at(1, 0, 0, &a) == OM_E_NETWORK, "half closed without an answer: %s", a.err.message);
 }
 
@@ -213,7 +221,8 @@ static void serve_drip(peer *p, int fd, int nth)
     }
 }
 
-static void wait_for(peer_serve *serve, const char *data, size_t body, uint32_t io_ms, uint32_t total_ms, asked *a)
+static void wait_for(peer_serve *serve, const char *data, size_t body, uint32_t io_ms,
+                     uint32_t total_ms, asked *a)
 {
     om__http *http;
     peer p;
@@ -230,16 +239,20 @@ static void test_deadlines(void)
     asked a;
 
     wait_for(serve_silence, NULL, 10, 100, 20000, &a);
-    OK(a.rc == OM_E_TIMEOUT && strstr(a.err.message, "io_timeout_ms") && a.answer.maybe_done, "no answer: %s", a.err.message);
+    OK(a.rc == OM_E_TIMEOUT && strstr(a.err.message, "io_timeout_ms") && a.answer.maybe_done,
+       "no answer: %s", a.err.message);
     wait_for(serve_silence, NULL, 10, 20000, 100, &a);
-    OK(a.rc == OM_E_TIMEOUT && strstr(a.err.message, "longer than its limit"), "no answer, total deadline: %s", a.err.message);
+    OK(a.rc == OM_E_TIMEOUT && strstr(a.err.message, "longer than its limit"),
+       "no answer, total deadline: %s", a.err.message);
     wait_for(serve_deaf, NULL, sizeof big, 100, 20000, &a);
-    OK(a.rc == OM_E_TIMEOUT && strstr(a.err.message, "io_timeout_ms") && !a.answer.body_sent, "never reads: %s", a.err.message);
+    OK(a.rc == OM_E_TIMEOUT && strstr(a.err.message, "io_timeout_ms") && !a.answer.body_sent,
+       "never reads: %s", a.err.message);
     wait_for(serve_drip, "HTTP/1.1 200 OK\r\nA: bbb", 10, 10000, 200, &a);
-    OK(a.rc == OM_E_TIMEOUT && strstr(a.err.message, "longer than its limit"), "a head drips: %s", a.err.message);
-    wait_for(serve_drip, "HTTP/1.1 200 OK\r\nA: bbb", 10, 150, 400, &a);
-    OK(a.rc == OM_E_TIMEOUT && strstr(a.err.message, "longer than its limit"), "drops do not stretch the total deadline: %s",
+    OK(a.rc == OM_E_TIMEOUT && strstr(a.err.message, "longer than its limit"), "a head drips: %s",
        a.err.message);
+    wait_for(serve_drip, "HTTP/1.1 200 OK\r\nA: bbb", 10, 150, 400, &a);
+    OK(a.rc == OM_E_TIMEOUT && strstr(a.err.message, "longer than its limit"),
+       "drops do not stretch the total deadline: %s", a.err.message);
     wait_for(serve_drip, "HTTP/1.1 100 C\r\n\r\n", sizeof big, 10000, 200, &a);
     OK(a.rc == OM_E_TIMEOUT, "drips while it never reads: %s", a.err.message);
 }
@@ -247,10 +260,11 @@ static void test_deadlines(void)
 /* ---- connections gone stale ---- */
 
 typedef struct stale {
-    atomic_int *gone;   /* counts connections that have said or closed all they will */
-    const char *after;  /* said behind the first answer */
-    int on_second;      /* -1: closes after the first answer; else closes on the second request, after so many bytes of answer */
-    int every;          /* 0: only the first connection is like that */
+    atomic_int *gone;  /* counts connections that have said or closed all they will */
+    const char *after; /* said behind the first answer */
+    int on_second; /* -1: closes after the first answer; else closes on the second request, after so
+                      many bytes of answer */
+    int every;     /* 0: only the first connection is like that */
 } stale;
 
 static void serve_stale(peer *p, int fd, int nth)
@@ -276,7 +290,8 @@ static void serve_stale(peer *p, int fd, int nth)
         peer_say_bytes(fd, OKAY, (size_t)s->on_second);
 }
 
-static void second(asked *a, const char *method, const char *after, int on_second, int every, int *connections)
+static void second(asked *a, const char *method, const char *after, int on_second, int every,
+                   int *connections)
 {
     atomic_int gone;
     stale s = {&gone, after, on_second, every};

@@ -1,5 +1,5 @@
-/* test_net.c - net.c against sockets of this machine: connecting (names come from this file's own getaddrinfo), waiting, deadlines,
- * signals, resets. */
+/* test_net.c - net.c against sockets of this machine: connecting (names come from this file's own
+ * getaddrinfo), waiting, deadlines, signals, resets. */
 #include "net.h"
 #include "peer.h"
 #include "tap.h"
@@ -13,14 +13,15 @@
 
 /* ---- names: a resolver under the test's control ---- */
 
-static int resolver_error;      /* what the next look-up of a name gives; 0: the list below */
+static int resolver_error;       /* what the next look-up of a name gives; 0: the list below */
 static int resolver_families[4]; /* the families of the addresses of "both.test", in order */
 
 static struct addrinfo *address(int family, int number, uint16_t port)
 {
     struct addrinfo *info = calloc(1, sizeof *info + sizeof(struct sockaddr_in6));
     struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(port)};
-    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct sockaddr_in6 six = {
+        .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
 
     if (!info)
         abort();
@@ -33,7 +34,8 @@ static struct addrinfo *address(int family, int number, uint16_t port)
     return info;
 }
 
-int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **list)
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                struct addrinfo **list)
 {
     uint16_t port = (uint16_t)atoi(service);
     struct addrinfo **end = list;
@@ -105,7 +107,9 @@ static void test_connect(void)
     om__net_close(fd);
     peer_stop(&p);
     fd = om__net_connect("127.0.0.1", p.port, 5000, &err);
-    OK(fd == OM_E_NETWORK && strstr(err.message, "127.0.0.1 port") && strstr(err.message, "refused"), "refused: %s", err.message);
+    OK(fd == OM_E_NETWORK && strstr(err.message, "127.0.0.1 port") &&
+           strstr(err.message, "refused"),
+       "refused: %s", err.message);
     families(AF_INET6, AF_INET, AF_INET, 0);
     fd = om__net_connect("both.test", p.port, 5000, &err);
     OK(fd == OM_E_NETWORK, "every address refuses: %s", err.message);
@@ -119,7 +123,8 @@ static void test_names(void)
 
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
         resolver_error = errors[i];
-        OK(om__net_connect("gone.test", 80, 1000, &err) == OM_E_NETWORK && strncmp(err.message, "gone.test: ", 11) == 0,
+        OK(om__net_connect("gone.test", 80, 1000, &err) == OM_E_NETWORK &&
+               strncmp(err.message, "gone.test: ", 11) == 0,
            "look-up fails: %s", err.message);
     }
     resolver_error = 0;
@@ -137,7 +142,8 @@ static int dig_hole(peer *hole, int family, uint16_t port, int fill[8])
     four.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     for (int i = 0; i < 8; i++) {
         fill[i] = socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        (void)connect(fill[i], family == AF_INET ? (struct sockaddr *)&four : (struct sockaddr *)&six,
+        (void)connect(fill[i],
+                      family == AF_INET ? (struct sockaddr *)&four : (struct sockaddr *)&six,
                       family == AF_INET ? sizeof four : sizeof six);
     }
     return 1;
@@ -159,7 +165,8 @@ static void test_black_hole(void)
     if (!dig_hole(&hole, AF_INET, 0, fill))
         abort();
     fd = om__net_connect("127.0.0.1", hole.port, 100, &err);
-    OK(fd == OM_E_TIMEOUT && strstr(err.message, "connect_timeout_ms"), "a black hole ends by the deadline: %s", err.message);
+    OK(fd == OM_E_TIMEOUT && strstr(err.message, "connect_timeout_ms"),
+       "a black hole ends by the deadline: %s", err.message);
     fd = om__net_connect("127.0.0.1", hole.port, 0, &err);
     OK(fd == OM_E_TIMEOUT, "no time at all");
     fill_hole(&hole, fill);
@@ -171,7 +178,9 @@ static void test_black_hole(void)
         om__net_close(fd);
         fill_hole(&hole, fill);
     } else {
-        printf("ok %d - # SKIP IPv6 is a black hole: this machine has no ::1 or the port is taken\n", ++tap_count);
+        printf(
+            "ok %d - # SKIP IPv6 is a black hole: this machine has no ::1 or the port is taken\n",
+            ++tap_count);
     }
     families(AF_INET, AF_INET, AF_INET, AF_INET); /* 127.0.0.1 listens, 127.0.0.2-4 refuse */
     fd = om__net_connect("both.test", p.port, 10000, &err);
@@ -203,19 +212,26 @@ static void test_wait(void)
 
     pair(fds);
     OK(om__net_wait(fds[0], OM__WRITABLE, &deadline, &err) == OM__WRITABLE, "writable");
-    OK(om__net_wait(fds[0], OM__READABLE | OM__WRITABLE, &deadline, &err) == OM__WRITABLE, "writable but not readable");
-    OK(om__net_wait(fds[0], OM__READABLE, &deadline, &err) == OM_E_TIMEOUT && strstr(err.message, "30 ms (io_timeout_ms)"),
+    OK(om__net_wait(fds[0], OM__READABLE | OM__WRITABLE, &deadline, &err) == OM__WRITABLE,
+       "writable but not readable");
+    OK(om__net_wait(fds[0], OM__READABLE, &deadline, &err) == OM_E_TIMEOUT &&
+           strstr(err.message, "30 ms (io_timeout_ms)"),
        "io deadline: %s", err.message);
     deadline = within(30, 60000);
-    OK(om__net_wait(fds[0], OM__READABLE, &deadline, &err) == OM_E_TIMEOUT && strstr(err.message, "longer than its limit"),
+    OK(om__net_wait(fds[0], OM__READABLE, &deadline, &err) == OM_E_TIMEOUT &&
+           strstr(err.message, "longer than its limit"),
        "total deadline: %s", err.message);
-    OK(om__net_wait(fds[0], OM__WRITABLE, &deadline, &err) == OM_E_TIMEOUT, "past the total deadline even what is ready is late");
+    OK(om__net_wait(fds[0], OM__WRITABLE, &deadline, &err) == OM_E_TIMEOUT,
+       "past the total deadline even what is ready is late");
     deadline = within(60000, 60000);
     if (write(fds[1], "x", 1) != 1)
         abort();
-    OK(om__net_wait(fds[0], OM__READABLE | OM__WRITABLE, &deadline, &err) == (OM__READABLE | OM__WRITABLE), "both");
+    OK(om__net_wait(fds[0], OM__READABLE | OM__WRITABLE, &deadline, &err) ==
+           (OM__READABLE | OM__WRITABLE),
+       "both");
     close(fds[1]);
-    OK(om__net_wait(fds[0], OM__READABLE, &deadline, &err) == OM__READABLE, "a hang-up is readable");
+    OK(om__net_wait(fds[0], OM__READABLE, &deadline, &err) == OM__READABLE,
+       "a hang-up is readable");
     close(fds[0]);
 }
 
@@ -228,7 +244,8 @@ static void test_send(void)
     int fds[2];
 
     pair(fds);
-    OK(om__net_send(fds[0], parts, 4) == 11 && read(fds[1], back, sizeof back) == 11 && memcmp(back, "onetwothree", 11) == 0,
+    OK(om__net_send(fds[0], parts, 4) == 11 && read(fds[1], back, sizeof back) == 11 &&
+           memcmp(back, "onetwothree", 11) == 0,
        "parts go out in one piece");
     OK(om__net_send(fds[0], parts + 1, 1) == 0, "nothing to send");
     parts[0].at = block;
@@ -261,10 +278,12 @@ static void test_receive(void)
     OK(om__net_receive_wait(fds[0], byte, 8, &deadline, &err) == 3, "waiting receive");
     OK(om__net_set_io_timeout(fds[0], 30, &err) == OM_OK, "prepared");
     deadline = within(60000, 30);
-    OK(om__net_receive_wait(fds[0], byte, 8, &deadline, &err) == OM_E_TIMEOUT && strstr(err.message, "30 ms (io_timeout_ms)"),
+    OK(om__net_receive_wait(fds[0], byte, 8, &deadline, &err) == OM_E_TIMEOUT &&
+           strstr(err.message, "30 ms (io_timeout_ms)"),
        "io deadline in recv: %s", err.message);
     deadline = within(20, 60000);
-    OK(om__net_receive_wait(fds[0], byte, 8, &deadline, &err) == OM_E_TIMEOUT && strstr(err.message, "longer than its limit"),
+    OK(om__net_receive_wait(fds[0], byte, 8, &deadline, &err) == OM_E_TIMEOUT &&
+           strstr(err.message, "longer than its limit"),
        "total deadline in poll: %s", err.message);
     close(fds[1]);
     deadline = within(60000, 20000);
@@ -302,7 +321,8 @@ static void test_reset(void)
     OK(om__net_wait(fd, OM__READABLE, &deadline, &err) == OM__READABLE, "something came");
     peer_stop(&p); /* after it the reset is here, too */
     OK(om__net_send(fd, &part, 1) == OM__NET_BROKEN, "reset: sending is broken");
-    OK(om__net_receive_wait(fd, text, sizeof text, &deadline, &err) == 10 && memcmp(text, "last words", 10) == 0,
+    OK(om__net_receive_wait(fd, text, sizeof text, &deadline, &err) == 10 &&
+           memcmp(text, "last words", 10) == 0,
        "what came before the reset can be read");
     OK(om__net_receive_wait(fd, text, sizeof text, &deadline, &err) <= 0, "and nothing more");
     om__net_close(fd);
@@ -318,7 +338,8 @@ static void on_alarm(int number)
 static void storm(int on)
 {
     struct sigaction action;
-    struct itimerval every = {.it_interval = {.tv_usec = on ? 1000 : 0}, .it_value = {.tv_usec = on ? 1000 : 0}};
+    struct itimerval every = {.it_interval = {.tv_usec = on ? 1000 : 0},
+                              .it_value = {.tv_usec = on ? 1000 : 0}};
 
     memset(&action, 0, sizeof action);
     action.sa_handler = on_alarm;
@@ -339,10 +360,12 @@ static void test_signals(void)
     (void)om__net_set_io_timeout(fds[0], 50, &err);
     storm(1);
     start = om__now_ms();
-    OK(om__net_wait(fds[0], OM__READABLE, &deadline, &err) == OM_E_TIMEOUT && om__now_ms() - start >= 49,
+    OK(om__net_wait(fds[0], OM__READABLE, &deadline, &err) == OM_E_TIMEOUT &&
+           om__now_ms() - start >= 49,
        "1,000 signals a second neither shorten a wait nor keep it from ending");
     start = om__now_ms();
-    OK(om__net_receive_wait(fds[0], &byte, 1, &deadline, &err) == OM_E_TIMEOUT && om__now_ms() - start >= 49,
+    OK(om__net_receive_wait(fds[0], &byte, 1, &deadline, &err) == OM_E_TIMEOUT &&
+           om__now_ms() - start >= 49,
        "nor a waiting receive");
     storm(0);
     close(fds[0]);

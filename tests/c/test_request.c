@@ -60,47 +60,48 @@ static void check_bucket(void)
     OK(om__check_bucket(fenced("a\0bc", 4), &err) == OM_E_ARG, "a NUL inside");
 }
 
+static const char *const good_keys[] = {"a",
+                                        "a/b",
+                                        "a//b/../c",
+                                        "a\tb\x01\x7f",
+                                        "\xc3\xbc",
+                                        "\xe5\xbd\x95\xe5\x83\x8f",
+                                        "\xf0\x9f\x98\x80",
+                                        "\xf4\x8f\xbf\xbf",
+                                        "\xed\x9f\xbf",
+                                        "\xee\x80\x80",
+                                        " ",
+                                        "?#%"};
+static const char *const bad_keys[] = {"",
+                                       "/a",
+                                       "\\a",
+                                       "a\nb",
+                                       "a\rb",
+                                       "a\xff",
+                                       "\x80",
+                                       "\xc3",
+                                       "\xc0\xaf",
+                                       "\xc1\xbf",
+                                       "\xe0\x9f\xbf",
+                                       "\xed\xa0\x80",
+                                       "\xf0\x8f\xbf\xbf",
+                                       "\xf4\x90\x80\x80",
+                                       "\xf5\x80\x80\x80",
+                                       "\xe5\xbd",
+                                       "\xf0\x9f\x98",
+                                       "\xe5\x41\x95",
+                                       "\xe5\xbd\x41",
+                                       "\xc3\xc3"};
+
 static void check_key(void)
 {
-    static const char *const good[] = {"a",
-                                       "a/b",
-                                       "a//b/../c",
-                                       "a\tb\x01\x7f",
-                                       "\xc3\xbc",
-                                       "\xe5\xbd\x95\xe5\x83\x8f",
-                                       "\xf0\x9f\x98\x80",
-                                       "\xf4\x8f\xbf\xbf",
-                                       "\xed\x9f\xbf",
-                                       "\xee\x80\x80",
-                                       " ",
-                                       "?#%"};
-    static const char *const bad[] = {"",
-                                      "/a",
-                                      "\\a",
-                                      "a\nb",
-                                      "a\rb",
-                                      "a\xff",
-                                      "\x80",
-                                      "\xc3",
-                                      "\xc0\xaf",
-                                      "\xc1\xbf",
-                                      "\xe0\x9f\xbf",
-                                      "\xed\xa0\x80",
-                                      "\xf0\x8f\xbf\xbf",
-                                      "\xf4\x90\x80\x80",
-                                      "\xf5\x80\x80\x80",
-                                      "\xe5\xbd",
-                                      "\xf0\x9f\x98",
-                                      "\xe5\x41\x95",
-                                      "\xe5\xbd\x41",
-                                      "\xc3\xc3"};
     char many[1025];
     size_t i;
 
-    for (i = 0; i < sizeof good / sizeof *good; i++)
-        OK(om__check_key(z(good[i]), &err) == OM_OK, "key %zu is fine", i);
-    for (i = 0; i < sizeof bad / sizeof *bad; i++)
-        OK(refused(om__check_key(z(bad[i]), &err), "key:", NULL), "refused: %s", err.message);
+    for (i = 0; i < sizeof good_keys / sizeof *good_keys; i++)
+        OK(om__check_key(z(good_keys[i]), &err) == OM_OK, "key %zu is fine", i);
+    for (i = 0; i < sizeof bad_keys / sizeof *bad_keys; i++)
+        OK(refused(om__check_key(z(bad_keys[i]), &err), "key:", NULL), "refused: %s", err.message);
     OK(refused(om__check_key(fenced("a\0b", 3), &err), "key:", NULL), "refused: %s", err.message);
     memset(many, 'k', sizeof many);
     OK(om__check_key(fenced(many, 1023), &err) == OM_OK, "1,023 bytes");
@@ -180,37 +181,38 @@ static int adds_headers(const char *lines, size_t count)
     return request.header_count == 0 ? -1 : 0;
 }
 
+static const char *const bad_headers[] = {
+    "canary",
+    "canary\n",
+    ": canary\n",
+    "a b: canary\n",
+    "a : canary\n",
+    " a: canary\n",
+    "a\xc3\xbc: canary\n",
+    "a: canary\r\n",
+    "a: can\rary\n",
+    "a: canary\x01\n",
+    "a: canary\x7f\n",
+    "a: can\tary\n",
+    "\n",
+    "a: canary\n\n",
+    "a: canary\nA: canary\n",
+    "Host: canary\n",
+    "content-length: canary\n",
+    "Transfer-Encoding: canary\n",
+    "CONNECTION: canary\n",
+    "Expect: canary\n",
+    "Authorization: canary\n",
+    "Date: canary\n",
+    "X-Oss-Date: canary\n",
+    "x-oss-security-token: canary\n",
+    "a(b): canary\n",
+    "a\tb: canary\n",
+    "a\": canary\n",
+};
+
 static void check_headers(void)
 {
-    static const char *const bad[] = {
-        "canary",
-        "canary\n",
-        ": canary\n",
-        "a b: canary\n",
-        "a : canary\n",
-        " a: canary\n",
-        "a\xc3\xbc: canary\n",
-        "a: canary\r\n",
-        "a: can\rary\n",
-        "a: canary\x01\n",
-        "a: canary\x7f\n",
-        "a: can\tary\n",
-        "\n",
-        "a: canary\n\n",
-        "a: canary\nA: canary\n",
-        "Host: canary\n",
-        "content-length: canary\n",
-        "Transfer-Encoding: canary\n",
-        "CONNECTION: canary\n",
-        "Expect: canary\n",
-        "Authorization: canary\n",
-        "Date: canary\n",
-        "X-Oss-Date: canary\n",
-        "x-oss-security-token: canary\n",
-        "a(b): canary\n",
-        "a\tb: canary\n",
-        "a\": canary\n",
-    };
     om__request request;
     size_t i;
 
@@ -218,9 +220,9 @@ static void check_headers(void)
            adds_headers("a: 1\nb: 2", 2) == 1 && adds_headers("a:\n", 1) == 1 &&
            adds_headers("!#$%&'*+-.^_`|~aZ09: \xc3\xbc\n", 1) == 1,
        "headers");
-    for (i = 0; i < sizeof bad / sizeof *bad; i++)
-        OK(adds_headers(bad[i], 1) == -1 && refused(OM_E_ARG, "headers:", "canary"), "refused: %s",
-           err.message);
+    for (i = 0; i < sizeof bad_headers / sizeof *bad_headers; i++)
+        OK(adds_headers(bad_headers[i], 1) == -1 && refused(OM_E_ARG, "headers:", "canary"),
+           "refused: %s", err.message);
     OK(adds_headers("x-oss-meta-a: canary\nx-oss-meta-b: can\x02\n", 2) == -1 &&
            strstr(err.message, "x-oss-meta-b"),
        "the name is told: %s", err.message);
@@ -272,34 +274,41 @@ static void check_target(void)
        "the query as it was given");
 }
 
-static void check_head(void)
-{
-    static const char want[] = "PUT /bucket/a%0D%0Ab?acl HTTP/1.1\r\n"
+static const char put_head[] = "PUT /bucket/a%0D%0Ab?acl HTTP/1.1\r\n"
                                "Host: [::1]:80\r\n"
                                "Content-Type: text/plain\r\n"
                                "x-oss-meta-a: \r\n"
                                "Content-Length: 18446744073709551615\r\n"
                                "\r\n";
+
+static void fill_put(om__request *request)
+{
+    memset(request, 0, sizeof *request);
+    request->method = om__span_z("PUT");
+    request->bucket = om__span_z("bucket");
+    request->key = om__span_z("a\r\nb");
+    request->host = om__span_z("[::1]:80");
+    request->path_style = 1;
+    request->has_body = 1;
+    request->body_len = UINT64_MAX;
+    (void)!om__request_add_query(request, om__span_z("acl"), &err);
+    (void)!om__request_add_headers(request, om__span_z("Content-Type: text/plain\nx-oss-meta-a:\n"),
+                                   &err);
+}
+
+static void check_head(void)
+{
     om__request request;
     om__text text;
     char out[512];
     size_t size;
     int good = 1;
 
-    memset(&request, 0, sizeof request);
-    request.method = om__span_z("PUT");
-    request.bucket = om__span_z("bucket");
-    request.key = om__span_z("a\r\nb");
-    request.host = om__span_z("[::1]:80");
-    request.path_style = 1;
-    request.has_body = 1;
-    request.body_len = UINT64_MAX;
-    (void)!om__request_add_query(&request, om__span_z("acl"), &err);
-    (void)!om__request_add_headers(&request,
-                                   om__span_z("Content-Type: text/plain\nx-oss-meta-a:\n"), &err);
+    fill_put(&request);
     om__text_init(&text, out, sizeof out);
     om__request_head(&request, &text);
-    OK(om__text_end(&text) == (int64_t)strlen(want) && strcmp(out, want) == 0, "the head of a PUT");
+    OK(om__text_end(&text) == (int64_t)strlen(put_head) && strcmp(out, put_head) == 0,
+       "the head of a PUT");
     request.body_len = 0;
     om__text_init(&text, out, sizeof out);
     om__request_head(&request, &text);
@@ -309,14 +318,15 @@ static void check_head(void)
     om__text_init(&text, out, sizeof out);
     om__request_head(&request, &text);
     OK(om__text_end(&text) > 0 && !strstr(out, "Content-Length"), "and none without a body");
-    for (size = 0; size <= sizeof want; size++) {
-        guarded g = guard(want, size);
+    for (size = 0; size <= sizeof put_head; size++) {
+        guarded g = guard(put_head, size);
 
         om__text_init(&text, g.at, size);
         request.has_body = 1;
         request.body_len = UINT64_MAX;
         om__request_head(&request, &text);
-        good = good && om__text_end(&text) == (size == sizeof want ? (int64_t)strlen(want) : -1);
+        good = good &&
+               om__text_end(&text) == (size == sizeof put_head ? (int64_t)strlen(put_head) : -1);
         unguard(g);
     }
     OK(good, "a head that does not fit is an overflow");

@@ -23,6 +23,8 @@ foreach(source ${c_tests})
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT 120)
 endforeach()
+# Its own malloc stands between the library and the real one, under the sanitizers, too.
+target_link_options(test_nomem PRIVATE -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
 
 if(OSSMEDIA_FUZZ)
   target_compile_options(ossmedia_c PRIVATE -fsanitize=fuzzer-no-link) # the library tells the fuzzer what it reached

@@ -1,5 +1,6 @@
-/* Invariant: any split of an answer gives the same outcome; never more body than was promised, never a byte consumed behind the end,
- * a head that is only well-formed lines; and no crash. The first byte chooses HEAD, the second the size of the pieces. */
+/* Invariant: any split of an answer gives the same outcome; never more body than was promised,
+ * never a byte consumed behind the end, a head that is only well-formed lines; and no crash. The
+ * first byte chooses HEAD, the second the size of the pieces. */
 #include "response.h"
 
 #include <stdlib.h>
@@ -52,7 +53,8 @@ static void check_head(const outcome *out)
 
     demand(out->response.head_len <= sizeof out->head);
     while (at < stop) {
-        const char *lf = memchr(at, '\n', (size_t)(stop - at)), *colon = memchr(at, ':', (size_t)(stop - at));
+        const char *lf = memchr(at, '\n', (size_t)(stop - at)),
+                   *colon = memchr(at, ':', (size_t)(stop - at));
 
         demand(lf && colon && colon > at && colon < lf && colon[1] == ' ');
         for (const char *c = at; c < lf; c++)
@@ -93,7 +95,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(&whole, no_body);
     read_all(&split, data + 2, size - 2, piece, no_body);
     check(&split, no_body);
-    demand(whole.code == split.code && whole.body_len == split.body_len && whole.body_sum == split.body_sum);
+    demand(whole.code == split.code && whole.body_len == split.body_len &&
+           whole.body_sum == split.body_sum);
     if (whole.code == OM_OK)
         demand(whole.used == split.used && whole.response.status == split.response.status &&
                whole.response.keep_alive == split.response.keep_alive &&

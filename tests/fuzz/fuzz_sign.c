@@ -98,7 +98,8 @@ static int authorize(om__signer *signer, const subject *s, char *out, size_t siz
         clean(request.header[i].value.at, request.header[i].value.len);
     require(om__span_is(request.header[request.header_count - 1].name, "Authorization"));
     om__span_copy(request.header[request.header_count - 1].value, out, size);
-    require(strlen(s->secret) < 50 || !strstr(out, s->secret));
+    require(strlen(s->secret) < 50 || !strstr(out, s->secret) || strstr(s->id, s->secret) ||
+            strstr(s->region, s->secret));
     return 1;
 }
 

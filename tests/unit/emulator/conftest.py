@@ -55,7 +55,7 @@ def request_of(vector: dict[str, Any]) -> SignedRequest:
         headers["authorization"] = (
             expected.get("authorization_as_sent")
             or expected["authorization"]
-            or f"OSS helper:{expected['signature']}"
+            or f"OSS anykey:{expected['signature']}"
         )
     bare = vector["id"] == "v1-hdr-12-bare-bucket-path"
     return SignedRequest(
@@ -71,7 +71,7 @@ def request_of(vector: dict[str, Any]) -> SignedRequest:
 
 def identities_of(vector: dict[str, Any], *, secret: str | None = None) -> Identities:
     identities = Identities()
-    key_id = vector["access_key_id"] or "helper"
+    key_id = vector["access_key_id"] or "anykey"
     secret = secret or vector["access_key_secret"]
     if vector["security_token"]:
         identities.add_session(session(key_id, secret, vector["security_token"]))

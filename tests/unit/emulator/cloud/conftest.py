@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http.client
+import socket
 import time
 from collections.abc import Iterator
 from email.message import Message
@@ -89,6 +90,12 @@ class Client:
         self.key: tuple[str, str] | None = (emulator.access_key_id, emulator.access_key_secret)
         address = emulator.endpoint.partition("://")[2]
         self.connection = http.client.HTTPConnection(address, timeout=20)
+        self.others: list[Client] = []
+
+    def close(self) -> None:
+        """Close this client's connection and those of the clients made from it."""
+        for client in (self, *self.others):
+            client.connection.close()
 
     def send(
         self,
@@ -114,6 +121,32 @@ class Client:
         self.connection.request(method, target, body, sent)
         answer = self.connection.getresponse()
         return Reply(answer.status, answer.headers, answer.read())
+
+    def signed(self, method: str, key: str | None, query: Any = None) -> dict[str, str]:
+        """The headers of a signed request to ``cams``, for tests that write it themselves."""
+        assert self.key is not None
+        return v4_headers(method, f"/cams/{key or ''}", query or {}, {}, self.key)
+
+    def raw(
+        self, method: str, target: str, length: int, body: bytes, *lines: str, **signed: str
+    ) -> socket.socket:
+        """A connection on which a request was begun by hand, with *body* of *length* bytes sent.
+
+        *key* and *query* say what to sign when the target is more than a key.
+        """
+        query = {
+            name: value if equals else None
+            for name, equals, value in (
+                pair.partition("=") for pair in signed.get("query", "").split("&") if pair
+            )
+        }
+        headers = self.signed(method, signed.get("key", target), query)
+        host, _, port = self.emulator.endpoint.partition("://")[2].partition(":")
+        connection = socket.create_connection((host, int(port)), timeout=20)
+        head = [f"{method} /cams/{target} HTTP/1.1", "Host: x", f"Content-Length: {length}"]
+        head += [*lines, *(f"{name}: {value}" for name, value in headers.items())]
+        connection.sendall("\r\n".join([*head, "", ""]).encode() + body)
+        return connection
 
     def put(self, key: str, body: bytes = b"", **headers: str) -> Reply:
         """PutObject; header names with underscores for dashes."""
@@ -163,12 +196,14 @@ class Client:
         """A client with another key."""
         other = Client(self.emulator)
         other.key = (key_id, secret)
+        self.others.append(other)
         return other
 
     def anonymous(self) -> Client:
         """A client that signs nothing."""
         other = Client(self.emulator)
         other.key = None
+        self.others.append(other)
         return other
 
 
@@ -191,7 +226,7 @@ def client(emulator: Emulator) -> Iterator[Client]:
     """A client of :func:`emulator` with the key that may do everything."""
     made = Client(emulator)
     yield made
-    made.connection.close()
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import http.client
 import socket
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -76,8 +77,7 @@ def test_content_md5_is_verified_and_a_wrong_one_stores_nothing(client):
 
 def test_a_put_without_any_length_is_refused(emulator, client):
     client.connection.putrequest("PUT", "/cams/k", skip_accept_encoding=True)
-    from_client = client.send.__globals__["v4_headers"]("PUT", "/cams/k", {}, {}, client.key)
-    for name, value in from_client.items():
+    for name, value in client.signed("PUT", "k").items():
         client.connection.putheader(name, value)
     client.connection.endheaders()
     answer = client.connection.getresponse()
@@ -92,12 +92,7 @@ def test_chunked_uploads_are_accepted(client):
 
 
 def test_a_body_shorter_than_announced_is_never_stored(emulator, client):
-    signed = client.send.__globals__["v4_headers"]("PUT", "/cams/short", {}, {}, client.key)
-    head = "".join(f"{name}: {value}\r\n" for name, value in signed.items())
-    host, _, port = emulator.endpoint.partition("://")[2].partition(":")
-    with socket.create_connection((host, int(port))) as connection:
-        request = f"PUT /cams/short HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n{head}\r\n12345"
-        connection.sendall(request.encode())
+    with client.raw("PUT", "short", 10, b"12345") as connection:
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(1000) == b""
     assert client.head("short").status == 404
@@ -106,12 +101,7 @@ def test_a_body_shorter_than_announced_is_never_stored(emulator, client):
 
 def test_a_client_that_stops_sending_is_answered_with_request_timeout(emulator, client):
     emulator.set_limits(body_timeout_s=0.05)
-    signed = client.send.__globals__["v4_headers"]("PUT", "/cams/slow", {}, {}, client.key)
-    head = "".join(f"{name}: {value}\r\n" for name, value in signed.items())
-    host, _, port = emulator.endpoint.partition("://")[2].partition(":")
-    with socket.create_connection((host, int(port))) as connection:
-        request = f"PUT /cams/slow HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n{head}\r\n12345"
-        connection.sendall(request.encode())
+    with client.raw("PUT", "slow", 10, b"12345") as connection:
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"<Code>RequestTimeout</Code>" in answer
@@ -280,9 +270,8 @@ def test_unknown_methods_and_absent_features_are_refused(client):
 def test_a_reader_keeps_the_object_it_began_with(emulator, client):
     old, new = b"o" * 3_000_000, b"n" * 1000
     client.put("k", old)
-    signed = client.send.__globals__["v4_headers"]("GET", "/cams/k", {}, {}, client.key)
     reader = http.client.HTTPConnection(emulator.endpoint.partition("://")[2])
-    reader.request("GET", "/cams/k", headers=signed)
+    reader.request("GET", "/cams/k", headers=client.signed("GET", "k"))
     answer = reader.getresponse()
     first = answer.read(1000)
     assert client.put("k", new).status == 200
@@ -296,7 +285,5 @@ def test_the_date_follows_the_clock_of_the_cloud(emulator, client):
     reply = client.get("k")
     assert reply.code == "RequestTimeTooSkewed"
     assert {"RequestTime", "ServerTime"} <= {element.tag for element in reply.xml}
-    from email.utils import parsedate_to_datetime
-
     offset = parsedate_to_datetime(reply.headers["Date"]).timestamp() - emulator.cloud.clock.now()
     assert abs(offset) < 5
