@@ -42,7 +42,7 @@ def compare(
     Returns:
         The median over the rounds of own time / peer's time, by peer.
     """
-    scale = {"ns": 1e9, "us": 1e6, "ms": 1e3}[unit.split()[0]]
+    scale = {"ns": 1e9, "us": 1e6, "ms": 1e3}[unit[:2]]
     times: dict[str, list[float]] = {name: [] for name in (OWN, *peers)}
     order = list(peers)
 

@@ -65,6 +65,7 @@ static void run_append(const om__append *append, om_store *store, om__step *step
     om__text_add_z(&text, "append&position=");
     om__text_add_u64(&text, append->position);
     (void)om__text_end(&text);
+    step->exchanges++;
     step->rc = om__store_exchange(store, &call, &step->answer, &step->err);
 }
 
@@ -77,10 +78,12 @@ void om__append_run(const om__append *append, om_store *store, om__step *step)
         return;
     }
     /* Without the right to read, OSS cannot be asked again: the settling below goes on without an answer. */
-    if (append->blind)
+    if (append->blind) {
         step->rc = om__fail(&step->err, OM_E_SERVICE, "oss:GetObject is not allowed");
-    else
-        step->rc = om__store_exchange(store, &ask, &step->answer, &step->err);
+        return;
+    }
+    step->exchanges++;
+    step->rc = om__store_exchange(store, &ask, &step->answer, &step->err);
 }
 
 static int foreign(om__step *step, const char *why)

@@ -209,6 +209,7 @@ static void plan(om_stream *stream, om__step *step)
 static void settle(om_stream *stream, om__step *step)
 {
     stream->running--;
+    stream->requests += step->exchanges;
     if (stream->mode == OM_APPEND)
         om__append_settle(&stream->append, stream->store, step);
     else
@@ -226,16 +227,14 @@ int om_stream_pump(om_stream *stream, om_error *err)
     om__error_clear(err);
     pthread_mutex_lock(&stream->lock);
     plan(stream, &step);
-    if (step.kind > OM__STEP_DONE) {
-        stream->requests++;
-        stream->running++;
-    }
+    stream->running += step.kind > OM__STEP_DONE;
     pthread_mutex_unlock(&stream->lock);
     if (step.kind == OM__STEP_IDLE)
         return OM_IDLE;
     if (step.kind == OM__STEP_DONE)
         return OM_DONE;
     om__error_clear(&step.err);
+    step.exchanges = 0;
     memset(&step.answer, 0, offsetof(om_answer, head));
     if (stream->mode == OM_APPEND)
         om__append_run(&stream->append, stream->store, &step);
@@ -244,7 +243,7 @@ int om_stream_pump(om_stream *stream, om_error *err)
     pthread_mutex_lock(&stream->lock);
     settle(stream, &step);
     pthread_mutex_unlock(&stream->lock);
-    if (err)
+    if (err && step.rc < 0)
         *err = step.err;
     return step.rc < 0 ? step.rc : OM_SENT;
 }

@@ -72,6 +72,12 @@ void om__upload_plan_abort(om__upload *upload, om__step *step)
         start(upload, step, OM__STEP_ABORT);
 }
 
+static int exchange(om_store *store, const om__call *call, om__step *step, om_error *err)
+{
+    step->exchanges++;
+    return om__store_exchange(store, call, &step->answer, err);
+}
+
 /* Decides by length and CRC-64 whether what stands at the key is what was sent. Keeps the error of the step (409, 404)
  * when it is not, or when the credentials may not look. */
 static void compare_stored(const om__upload *upload, om_store *store, uint64_t size, uint64_t crc,
@@ -79,7 +85,7 @@ static void compare_stored(const om__upload *upload, om_store *store, uint64_t s
 {
     om__call call = {.method = "HEAD", .key = upload->key};
     om_error err;
-    int rc = om__store_exchange(store, &call, &step->answer, &err);
+    int rc = exchange(store, &call, step, &err);
 
     if (rc < 0) {
         int final = rc == OM_E_SERVICE && (err.http_status == 403 || err.http_status == 404);
@@ -93,6 +99,7 @@ static void compare_stored(const om__upload *upload, om_store *store, uint64_t s
     if (step->answer.content_length == (int64_t)size && step->answer.has_crc64 &&
         step->answer.crc64 == crc) {
         step->rc = OM_OK;
+        step->err = err;
         step->answer.sent_crc64 = crc;
     }
 }
@@ -124,7 +131,7 @@ static void run_put(const om__upload *upload, om_store *store, om__step *step)
         .out_size = sizeof answer,
     };
 
-    step->rc = om__store_exchange(store, &call, &step->answer, &step->err);
+    step->rc = exchange(store, &call, step, &step->err);
     if (step->rc == OM_OK)
         step->rc = om__store_check_crc(store, &step->answer, step->answer.sent_crc64, &step->err);
     else if (is_code(step, "FileAlreadyExists") && upload->doubt)
@@ -146,7 +153,7 @@ static void run_initiate(const om__upload *upload, om_store *store, om__step *st
     };
     int64_t len;
 
-    step->rc = om__store_exchange(store, &call, &step->answer, &step->err);
+    step->rc = exchange(store, &call, step, &step->err);
     if (step->rc < 0)
         return;
     /* The id travels in the head's memory: the answer's headers are not needed any more. */
@@ -185,7 +192,7 @@ static void run_part(const om__upload *upload, om_store *store, om__step *step)
     };
 
     upload_query(upload, step->block->number + 1, query, sizeof query);
-    step->rc = om__store_exchange(store, &call, &step->answer, &step->err);
+    step->rc = exchange(store, &call, step, &step->err);
     if (step->rc == OM_OK)
         step->rc = om__store_check_crc(store, &step->answer, step->answer.sent_crc64, &step->err);
 }
@@ -208,7 +215,7 @@ static void run_complete(const om__upload *upload, om_store *store, const om__bl
     };
 
     upload_query(upload, 0, query, sizeof query);
-    step->rc = om__store_exchange(store, &call, &step->answer, &step->err);
+    step->rc = exchange(store, &call, step, &step->err);
     if (step->rc == OM_OK)
         step->rc = om__store_check_crc(store, &step->answer, upload->stored_crc, &step->err);
     /* The id is ours alone: unknown now, it was completed by a request whose answer was lost or that was delivered twice. */
@@ -223,7 +230,7 @@ static void run_abort(const om__upload *upload, om_store *store, om__step *step)
     om__call call = {.method = "DELETE", .key = upload->key, .query = query};
 
     upload_query(upload, 0, query, sizeof query);
-    step->rc = om__store_exchange(store, &call, &step->answer, &step->err);
+    step->rc = exchange(store, &call, step, &step->err);
     if (is_code(step, "NoSuchUpload"))
         step->rc = OM_OK;
 }

@@ -26,10 +26,11 @@ enum {
 
 /* One exchange of a stream: what to do, and afterwards what came of it. */
 typedef struct om__step {
-    int kind;          /* OM__STEP_* */
-    om__block *block;  /* being sent; NULL: none */
+    int kind;           /* OM__STEP_* */
+    om__block *block;   /* being sent; NULL: none */
     int rc;
-    int stored;        /* 1: the object is complete although rc says that its callback failed */
+    uint32_t exchanges; /* begun; 0 when nothing needed sending, 2 when HEAD decided */
+    int stored;         /* 1: the object is complete although rc says that its callback failed */
     om_error err;
     om_answer answer;
 } om__step;

@@ -82,13 +82,20 @@ def put(args: Namespace) -> int:
         mode: Literal["ab", "xb", "wb"] = (
             "ab" if args.append else "xb" if args.no_overwrite else "wb"
         )
-        source = sys.stdin.fileno() if args.file == "-" else os.open(args.file, os.O_RDONLY)
-        with store.open(key, mode, content_type=content_type) as writer:
-            stopped = _pour(source, writer, args.append)
+        source = os.dup(sys.stdin.fileno()) if args.file == "-" else _open(args.file)
+        try:
+            with store.open(key, mode, content_type=content_type) as writer:
+                stopped = _pour(source, writer, args.append)
+        finally:
+            os.close(source)
         if stopped and not args.quiet:
             print("interrupted: what was read is stored", file=sys.stderr)
         assert writer.result is not None
         return _stored(args, bucket, writer.result)
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _pour(source: int, writer: Writer, append: bool) -> bool:

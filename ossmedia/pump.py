@@ -23,17 +23,16 @@ from ossmedia._native import (
     StreamFull,
 )
 from ossmedia.errors import OssMediaError, StreamBroken
-from ossmedia.model import Generation, Receipt
+from ossmedia.generations import Generations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ossmedia.model import Receipt
     from ossmedia.session import Session
 
 __all__ = ["Pump"]
-
-GENERATIONS_MAX = 1000  # a key whose thousand next names are all taken is a mistake, not a fork
 
 
 class Pump:
@@ -100,9 +99,8 @@ class Pump:
         self._done = False
         self._stop = False
         self._ended = False
-        self.on_break: Callable[[], object] = bool
-        self._generations: list[tuple[str, int, int]] = []  # key, start, base of the finished ones
-        self._names = 1
+        self.on_break: Callable[[], object] | None = None
+        self._generations = Generations(key)
 
     # -- the writer's side
 
@@ -199,12 +197,12 @@ class Pump:
                 self._await_turn()
                 if self._stop or self._done or self.error is not None:
                     return
-                seen, names = self._events, self._names
+                seen, number = self._events, self._generations.number
             try:
                 self._session.prepare()
                 state = self._stream.pump()
             except (StreamForeign, StreamFull) as why:
-                self._next_generation(why, names)
+                self._next_generation(why, number)
             except Exception as error:
                 self._failed(error)
             else:
@@ -258,38 +256,31 @@ class Pump:
 
     def _break(self, error: Exception) -> None:
         self.error = error
-        self.on_break()
+        if self.on_break is not None:
+            self.on_break()
         self._events += 1
         self.changed.notify_all()
 
-    def _next_generation(self, why: OssMediaError, names: int) -> None:
+    def _next_generation(self, why: OssMediaError, number: int) -> None:
         """Foreign bytes are neither built on nor overwritten: what OSS has not confirmed goes into
-        the next object. ``names``: how many there were when the pump that says so began."""
+        the next object. ``number``: of the one that was written to when the pump that says so began."""
         with self.lock:
-            if names != self._names:
+            if number != self._generations.number:
                 return  # another thread has gone on already
             if isinstance(why, StreamFull) and self._on_full == "raise":
                 self._break(errors.ObjectTooLarge(f"{self._key}: {why}"))
                 return
             stats = self._stream.stats()
             try:
-                if names >= GENERATIONS_MAX:
-                    raise why
-                self._stream.restart(f"{self._key}~g{names + 1}")
+                self._stream.restart(self._generations.next_name())
             except StreamBusy:
                 return  # another thread's exchange is under way; it will be told the same
-            except (OssMediaError, ValueError) as error:
+            except (OssMediaError, OverflowError, ValueError) as error:
                 self._break(error)
                 return
-            if stats.bytes_stored > stats.object_start:
-                self._generations.append((self._name(), stats.object_start, stats.object_base))
-            self._names += 1
-            _log("%s: going on in %s: %s", self._key, self._name(), why)
+            _log("%s: going on in %s: %s", self._key, self._generations.go_on(stats), why)
             self._events += 1
             self.changed.notify_all()
-
-    def _name(self) -> str:
-        return f"{self._key}~g{self._names}" if self._names > 1 else self._key
 
     # -- the end
 
@@ -324,26 +315,9 @@ class Pump:
         self._join()
         with self.lock:
             self.raise_if_broken()
-            receipt = self._receipt()
+            receipt = self._generations.receipt(self._stream.stats())
             self._stream.close()
         return receipt
-
-    def _receipt(self) -> Receipt:
-        stats = self._stream.stats()
-        parts = [*self._generations, (self._name(), stats.object_start, stats.object_base)]
-        ends = [start for _, start, _ in parts[1:]] + [stats.bytes_stored]
-        return Receipt(
-            key=self._key,
-            size=stats.bytes_stored,
-            crc64=stats.crc64,
-            etag=stats.etag,
-            request_id=stats.request_id,
-            requests=stats.requests,
-            generations=tuple(
-                Generation(key, start, end - start, base)
-                for (key, start, base), end in zip(parts, ends, strict=True)
-            ),
-        )
 
     def abort(self) -> None:
         """Drops what was not sent and tells OSS to drop the parts; a failure of that is logged, a

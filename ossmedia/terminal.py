@@ -11,6 +11,7 @@ import select
 import signal
 import sys
 import time
+from shutil import get_terminal_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +63,16 @@ class Progress:
                 from tqdm import tqdm
             except ImportError:
                 return self
-            self._bar = tqdm(desc=self._what, unit="B", unit_scale=True, leave=False)
+            # A serial console says it has no columns and no lines; this says 80 and 24 then.
+            columns, lines = get_terminal_size()
+            self._bar = tqdm(
+                desc=self._what,
+                unit="B",
+                unit_scale=True,
+                leave=False,
+                ncols=columns,
+                nrows=lines,
+            )
         return self
 
     def __exit__(

@@ -16,6 +16,7 @@ PACKAGE = ROOT / "ossmedia"
 # another's.
 PYTHON_LEVELS = [
     ["errors", "model", "clock", "address", "policy", "headers", "answer", "libssl", "terminal"],
+    ["generations"],
     ["_core"],
     ["_native"],
     ["retry", "credentials", "listing"],

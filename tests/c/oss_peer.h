@@ -65,12 +65,14 @@ static inline int peer_read_head(int fd, peer_request *r)
     return end != NULL;
 }
 
-static inline int peer_read_body(int fd, peer_request *r)
+static inline int peer_read_body(int fd, peer_request *r, size_t len)
 {
     size_t got = 0;
 
-    while (got < r->len) {
-        ssize_t n = recv(fd, r->body + got, r->len - got, 0);
+    if (len > r->len)
+        len = r->len;
+    while (got < len) {
+        ssize_t n = recv(fd, r->body + got, len - got, 0);
 
         if (n <= 0)
             return 0;
@@ -142,8 +144,10 @@ static inline int peer_serve_one(peer_conn *c, peer_request *r)
     pthread_mutex_lock(&p->lock);
     number = peer_note(p, r, &fault);
     pthread_mutex_unlock(&p->lock);
-    if (!fault.early)
-        whole = peer_read_body(c->fd, r);
+    if (fault.stop)
+        whole = peer_read_body(c->fd, r, (size_t)fault.stop) && 0;
+    else if (!fault.early)
+        whole = peer_read_body(c->fd, r, r->len);
     pthread_mutex_lock(&p->lock);
     if (whole)
         peer_take_effect(p, r, &fault, &result, number);
@@ -154,7 +158,7 @@ static inline int peer_serve_one(peer_conn *c, peer_request *r)
         peer_answer(c->fd, r, &fault, &result, number + 1);
     pthread_mutex_unlock(&p->lock);
     free(r->body);
-    return whole && !fault.early && !fault.close && fault.say != SAY_NOTHING && fault.say != SAY_RAW;
+    return whole && !fault.early && !fault.close && !fault.cut && fault.say != SAY_NOTHING && fault.say != SAY_RAW;
 }
 
 static inline void *peer_serve(void *arg)

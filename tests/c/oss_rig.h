@@ -13,6 +13,7 @@ typedef struct rig {
     om_store *store;
     om_stream *stream;
     om_error err;
+    int untidy;  /* pumps that did well and left an error behind, or failed without one */
     char *bytes; /* the witness */
     size_t len;
     uint64_t seed;
@@ -106,7 +107,10 @@ static inline int rig_give(rig *r, size_t len, int last)
 
 static inline int rig_pump(rig *r)
 {
-    return om_stream_pump(r->stream, &r->err);
+    int rc = om_stream_pump(r->stream, &r->err);
+
+    r->untidy += r->err.code != (rc < 0 ? rc : OM_OK) || (rc < 0 && !r->err.message[0]);
+    return rc;
 }
 
 /* Pumps until something else than OM_SENT comes. */
@@ -169,7 +173,7 @@ static inline int rig_complete(rig *r, const char *key)
     char etag[48];
 
     snprintf(etag, sizeof etag, "%016" PRIX64 "%016zX", om_crc64(0, r->bytes ? r->bytes : "", r->len), r->len);
-    return rig_drain(r) == OM_DONE && rig_holds(r, key, 0, r->len) && rig_all_stored(r) &&
+    return rig_drain(r) == OM_DONE && rig_holds(r, key, 0, r->len) && rig_all_stored(r) && r->untidy == 0 &&
            strcmp(rig_stats(r).etag, etag) == 0;
 }
 

@@ -29,6 +29,8 @@ typedef struct peer_fault {
     int say;              /* SAY_* */
     int early;            /* 1: the answer goes out, and the connection with it, before the body was read */
     int close;            /* 1: the connection is closed behind the answer without a word */
+    int cut;              /* n: only n bytes of the answer go out, then the connection is closed; -1: none */
+    int stop;             /* n: only n bytes of the body are read, then the connection is reset; no effect */
     int status;           /* SAY_STATUS */
     const char *code;     /* of the error; NULL: no body */
     const char *headers;  /* more lines, "Name: value\r\n" */
@@ -220,8 +222,10 @@ static inline void peer_answer(int fd, const peer_request *r, const peer_fault *
              result->head_length >= 0 ? result->head_length : (int64_t)len);
     if (r->op != PEER_HEAD && len <= sizeof error)
         peer_add(out, "%.*s", (int)len, data); /* one piece, one packet */
+    if (f->cut && (f->cut < 0 || (size_t)f->cut < out->len))
+        out->len = f->cut < 0 ? 0 : (size_t)f->cut;
     peer_send(fd, out->at, out->len);
-    if (r->op != PEER_HEAD && len > sizeof error)
+    if (r->op != PEER_HEAD && len > sizeof error && !f->cut)
         peer_send(fd, data, len);
     free(out);
 }

@@ -214,6 +214,7 @@ static void test_blind_doubt(void)
         OK(rig_pump(&r) == OM_E_FOREIGN && strstr(r.err.message, "oss:GetObject"), "cannot be settled: %s", r.err.message);
         appends = peer_count(oss, PEER_APPEND);
         OK(rig_pump(&r) == OM_E_FOREIGN && peer_count(oss, PEER_APPEND) == appends, "no append 'to see'");
+        OK(rig_stats(&r).requests == (uint32_t)peer_count(oss, PEER_ANY), "only requests are counted");
         OK(om_stream_restart(r.stream, KEY "~g2", NULL) == OM_OK && rig_end(&r) == OM_OK && rig_drain(&r) == OM_DONE &&
            rig_holds(&r, KEY "~g2", A, W) && rig_all_stored(&r) && rig_stats(&r).object_start == A,
            "the doubtful bytes are sent again elsewhere");

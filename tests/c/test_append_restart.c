@@ -17,7 +17,8 @@ static void test_limit(void)
     OK(rig_drain(&r) == OM_E_FULL && strstr(r.err.message, "300000") && strstr(r.err.message, "250000"), "full: %s",
        r.err.message);
     requests = peer_count(oss, PEER_ANY);
-    OK(rig_pump(&r) == OM_E_FULL && peer_count(oss, PEER_ANY) == requests, "it stays full, nothing is sent");
+    OK(rig_pump(&r) == OM_E_FULL && peer_count(oss, PEER_ANY) == requests && rig_stats(&r).requests == (uint32_t)requests,
+       "it stays full, nothing is sent or counted");
     OK(rig_stats(&r).bytes_stored == 200000 && rig_stats(&r).blocks_busy == 1, "what is there counts, the block is kept");
     OK(om_stream_restart(r.stream, KEY "~g2", &r.err) == OM_OK && rig_drain(&r) == OM_IDLE, "a new object");
     rig_give(&r, 50000, 0);

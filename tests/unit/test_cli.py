@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -499,6 +500,7 @@ def test_a_real_terminal(cloud: Any, clip: Path) -> None:
         timeout=60,
     )
     assert b"25600 bytes" in done.stdout
+    assert select.select([leader], [], [], 0)[0]
     assert b"k: " in os.read(leader, 10_000)
     os.close(follower)
     os.close(leader)
