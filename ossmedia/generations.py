@@ -1,4 +1,5 @@
-"""Where a stream's bytes stand: one object, or for appends that met foreign bytes or a limit, several.
+"""Where a stream's bytes stand: one object, or for appends that met foreign bytes or a limit,
+several.
 
 In flow a stream's counters at each change of object, out flows the receipt. It never talks to OSS.
 """

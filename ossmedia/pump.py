@@ -92,7 +92,7 @@ class Pump:
         self._workers = 0
         self._events = 0  # counts what may give a worker something to do
         self._given = 0
-        self._moved = self.clock.monotonic()  # last progress
+        self._failing_since = 0.0  # when the first failure in a row came
         self._failures = 0
         self._damages = 0
         self._not_before = 0.0  # back-off, shared: or every worker would knock on its own
@@ -223,7 +223,6 @@ class Pump:
                 return
             self._failures = self._damages = 0
             self._not_before = 0.0
-            self._moved = self.clock.monotonic()
             self._events += 1
             self._done = self._done or state == DONE
             before, self.stored = self.stored, self._stream.stats().bytes_stored
@@ -241,6 +240,8 @@ class Pump:
             return
         with self.lock:
             self._failures += 1
+            if self._failures == 1:
+                self._failing_since = self.clock.monotonic()
             attempt = self._failures
             if isinstance(error, errors.IntegrityError):  # final only when it comes back
                 self._damages += 1
@@ -249,7 +250,7 @@ class Pump:
         delay = self._session.recover(error, attempt)
         with self.lock:
             now = self.clock.monotonic()
-            if delay is None or now - self._moved > self._session.retry.give_up_after_s:
+            if delay is None or now - self._failing_since > self._session.retry.give_up_after_s:
                 self._break(error)
             else:
                 self._not_before = max(self._not_before, now + delay)
@@ -263,7 +264,7 @@ class Pump:
 
     def _next_generation(self, why: OssMediaError, number: int) -> None:
         """Foreign bytes are neither built on nor overwritten: what OSS has not confirmed goes into
-        the next object. ``number``: of the one that was written to when the pump that says so began."""
+        the next object. ``number``: of the one written to when the pump that says so began."""
         with self.lock:
             if number != self._generations.number:
                 return  # another thread has gone on already

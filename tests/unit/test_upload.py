@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ossmedia import Bucket, Credentials, Retry, crc64, errors
 from ossmedia.errors import ObjectTooLarge, OssMediaError
 from ossmedia.upload import LARGEST_BLOCK, MOST_PARTS, Snapshot
 
@@ -91,3 +93,106 @@ def test_nothing_stays_open(tmp_path: Any) -> None:
     with pytest.raises(ValueError, match="regular file"):
         Snapshot(tmp_path)
     assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+# Against the local cloud
+
+
+def connect(cloud: Any, **options: Any) -> Bucket:
+    key = Credentials(cloud.access_key_id, cloud.access_key_secret)
+    fast = Retry(attempts=3, base_s=0.0005, cap_s=0.002, give_up_after_s=5)
+    return Bucket(
+        "cams",
+        endpoint=cloud.endpoint,
+        region=cloud.region,
+        credentials=key,
+        retry=fast,
+        **options,
+    )
+
+
+@pytest.fixture
+def bucket(oss_emulator: Any) -> Iterator[Bucket]:
+    oss_emulator.reset()
+    with connect(oss_emulator) as made:
+        yield made
+
+
+def test_upload(bucket: Bucket, tmp_path: Any) -> None:
+    path = tmp_path / "clip.mp4"
+    data = os.urandom(3_000_000)
+    path.write_bytes(data)
+    told: list[tuple[int, int]] = []
+    receipt = bucket.upload(
+        path, "clip", progress=lambda done, total: told.append((done, total)), content_type="v/m"
+    )
+    assert (receipt.key, receipt.size, receipt.crc64) == ("clip", len(data), crc64(data))
+    assert told == sorted(set(told))
+    assert told[-1] == (len(data), len(data))
+    stat = bucket.stat("clip")
+    assert (stat.size, stat.crc64, stat.type, stat.content_type) == (
+        len(data),
+        crc64(data),
+        "Multipart",
+        "v/m",
+    )
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_upload_of_almost_nothing(bucket: Bucket, tmp_path: Any, size: int) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(bytes(size))
+    told: list[tuple[int, int]] = []
+    assert bucket.upload(str(path), "k", progress=lambda *p: told.append(p)).size == size
+    assert told[-1] == (size, size)
+    assert bucket.stat("k").size == size
+
+
+def test_upload_without_overwriting(bucket: Bucket, tmp_path: Any) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"first")
+    bucket.upload(path, "k", overwrite=False)
+    path.write_bytes(b"second")
+    with pytest.raises(errors.StreamBroken) as caught:
+        bucket.upload(path, "k", overwrite=False)
+    assert isinstance(caught.value.__cause__, errors.ObjectExists)
+    with bucket.open("k") as f:
+        assert f.read() == b"first"
+    bucket.upload(path, "k")
+    assert bucket.stat("k").size == 6
+
+
+@pytest.mark.parametrize("change", ["grows", "shrinks", "touched"])
+def test_a_file_that_changes_is_not_stored(oss_emulator: Any, tmp_path: Any, change: str) -> None:
+    oss_emulator.reset()
+    path = tmp_path / "f"
+    path.write_bytes(bytes(3_000_000))
+    changed: list[int] = []
+
+    def progress(done: int, total: int) -> None:
+        if changed:
+            return
+        changed.append(done)
+        if change == "grows":
+            with open(path, "ab") as f:
+                f.write(b"more")
+        elif change == "shrinks":
+            os.truncate(path, 10)
+        else:
+            os.utime(path, (1, 1))
+
+    # Two small blocks: reading waits for storing, so the first report comes while it reads.
+    with connect(oss_emulator, block_size=102_400, blocks=2) as bucket:
+        with pytest.raises(OSError, match="the file changed while it was read"):
+            bucket.upload(path, "k", progress=progress)
+        assert list(bucket.list()) == []
+    assert 0 < changed[0] < 3_000_000
+
+
+def test_missing_and_special_files(bucket: Bucket, tmp_path: Any) -> None:
+    with pytest.raises(FileNotFoundError):
+        bucket.upload(tmp_path / "none", "k")
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(ValueError, match=r"^path: must be a regular file"):
+            bucket.upload(path, "k")

@@ -9,7 +9,8 @@ import threading
 import pytest
 
 from ossmedia import Bucket, Credentials, Retry, crc64, errors
-from ossmedia.writer import BUFFER
+from ossmedia.clock import Clock
+from ossmedia.gather import BUFFER
 
 BLOCK = 102_400
 QUICK = Retry(attempts=3, base_s=0.0005, cap_s=0.002, give_up_after_s=5)
@@ -348,3 +349,33 @@ def test_many_threads_share_one_writer(bucket):
 def test_refused_options(bucket, options, field):
     with pytest.raises(ValueError, match=field):
         bucket.open("options", "ab", **options)
+
+
+def test_giving_up_counts_from_the_first_failure(oss_emulator):
+    """A stream that was idle for an hour has not failed for an hour."""
+
+    class Late(Clock):
+        __slots__ = ("ahead",)
+
+        def monotonic(self):
+            return super().monotonic() + self.ahead
+
+    clock = Late()
+    clock.ahead = 0.0
+    oss_emulator.reset()
+    with Bucket(
+        oss_emulator.buckets[0],
+        endpoint=oss_emulator.endpoint,
+        region=oss_emulator.region,
+        credentials=Credentials(oss_emulator.access_key_id, oss_emulator.access_key_secret),
+        retry=QUICK,
+        clock=clock,
+    ) as late:
+        f = late.open("idle", "ab")
+        f.write(b"a")
+        f.sync(10)
+        clock.ahead = 3600.0
+        oss_emulator.fault(action="drop", key="idle", times=2)
+        f.write(b"b")
+        f.close()
+    assert f.result.size == 2
