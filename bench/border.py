@@ -2,8 +2,8 @@
 of no cost, and next to a call into C for every write. Alone, and beside a thread that is busy with
 Python code: then a call that gives up the GIL waits for it.
 
-The writer is a real one, whose block is rewound before it is full, so that nothing but ``write`` is
-timed; the last cases send their blocks, and so count the hand-over, too.
+The writer is a real one, whose block is rewound before it is full, so that only ``write`` is timed;
+the last cases send their blocks, and so count the hand-over, too.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from itertools import repeat
 import pytest
 
 from bench.rounds import compare
-from bench.sink import BUCKET, KEY_ID, KEY_SECRET, REGION, TOKEN
-from ossmedia import Bucket, Credentials
+from bench.sink import bucket
 from ossmedia._core import ffi, lib
 
 BLOCK = 1 << 20
@@ -80,21 +79,14 @@ def calls(data, count):
     return count
 
 
-@pytest.fixture
-def bucket():
-    """Where nothing is ever sent to."""
-    credentials = Credentials(KEY_ID, KEY_SECRET, TOKEN)
-    with Bucket(BUCKET, endpoint="http://127.0.0.1:1", region=REGION, credentials=credentials) as b:
-        yield b
-
-
 @pytest.mark.parametrize("busy", [False, True], ids=["alone", "busy"])
 @pytest.mark.parametrize("size", SIZES)
-def test_write(benchmark, bucket, size, busy):
+def test_write(benchmark, size, busy):
     data = bytes(size)
     count = LIMITS[size] // (1 if busy else 4)
     buffered = io.BufferedWriter(Nothing(), BLOCK)
-    writer = bucket.open("frame", "wb", block_size=2 * BLOCK, blocks=2)
+    nowhere = bucket("http://127.0.0.1:1")
+    writer = nowhere.open("frame", "wb", block_size=2 * BLOCK, blocks=2)
     writer.write(data)
     pump = writer._pump
 
@@ -114,6 +106,7 @@ def test_write(benchmark, bucket, size, busy):
             unit="ns",
         )
     writer.abort()
+    nowhere.close()
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["alone", "busy"])
@@ -122,10 +115,9 @@ def test_write_and_send(benchmark, sink, busy):
     data = bytes(1024)
     count = 16 * 1024
     buffered = io.BufferedWriter(Nothing(), BLOCK)
-    credentials = Credentials(KEY_ID, KEY_SECRET, TOKEN)
 
     def send():
-        with bucket.open("frames", "wb") as writer:
+        with there.open("frames", "wb") as writer:
             for _ in repeat(None, count):
                 writer.write(data)
         assert writer.result.size == count * len(data)
@@ -134,11 +126,7 @@ def test_write_and_send(benchmark, sink, busy):
     def buffer():
         return writes(buffered.write, data, count, lambda: None)
 
-    endpoint = sink.endpoint
-    with (
-        Bucket(BUCKET, endpoint=endpoint, region=REGION, credentials=credentials) as bucket,
-        busy_thread(busy),
-    ):
+    with bucket(sink.endpoint) as there, busy_thread(busy):
         compare(
             benchmark,
             f"write 1024 B and send{' beside a busy thread' * busy}",

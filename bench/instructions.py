@@ -1,7 +1,7 @@
 """What a request and a MiB cost in user-space instructions, counted by valgrind's callgrind: no
 clock, so no noise, and a gate on them is safe on any machine.
 
-In flows nothing, out flow the slopes between two run lengths, which leave out starting Python and
+In flow the lengths of runs, out flow the slopes between them, which leave out starting Python and
 connecting. Kernel time is not counted. Run as ``python -m bench.instructions [--json]``.
 """
 
@@ -18,89 +18,91 @@ from pathlib import Path
 
 from bench.sink import ROOT, Sink
 
-__all__ = ["GOALS", "available", "measure"]
+__all__ = ["GOALS", "measure", "unavailable"]
 
 MIB = 1 << 20
-PUT_RUNS, BULK_RUNS, BULK = (50, 250), (2, 6), 16 * MIB
-GOALS = {"put 1 KiB": 45_000, "MiB / CRC floor": 1.05}  # x86_64
+PUTS, BULK, BULK_PUTS = (50, 250), 16 * MIB, (1, 3)
+GOALS = {"PUT of 1 KiB": 45_000, "MiB over its CRC-64": 1.05}  # x86_64
 
-# Each line is a program; {n} is the run's length.
-PUT = "for _ in range({n}): store.exchange('PUT', 'camera/frame', body=data)"
-CRC = "for _ in range({n}): crc64(data)"
+# callgrind writes down its counters and zeroes them at each call of getppid, which nothing else
+# calls: one process, one start, as many stretches as are wanted.
 PROGRAM = """
+import os
 from bench.sink import attach
 from ossmedia._native import crc64
-store, data = attach({endpoint!r}), bytes(range(256)) * ({size} // 256)
-{line}
+store, small, large = attach({endpoint!r}), bytes(1024), bytes(range(256)) * ({bulk} // 256)
+def puts(data, count):
+    for _ in range(count): store.exchange("PUT", "camera/frame", body=data)
+def crcs(data, count):
+    for _ in range(count): crc64(data)
+puts(small, 10); puts(large, 1); crcs(large, 1)
+for run, data, counts in ((puts, small, {puts}), (puts, large, {bulk_puts}),
+                          (crcs, large, {bulk_puts})):
+    for count in counts:
+        os.getppid()
+        run(data, count)
+        os.getppid()
 """
 
 
-def available() -> str:
+def unavailable() -> str:
     """Why nothing can be counted here; "" when it can."""
     if shutil.which("valgrind") is None:
         return "valgrind is not installed"
+    if "san" in os.environ.get("LD_PRELOAD", ""):
+        return "a sanitizer is loaded"
     return ""
 
 
-def instructions(line: str, runs: int, size: int, endpoint: str) -> int:
-    """User-space instructions of one run of the program, from its first to its last."""
-    program = PROGRAM.format(endpoint=endpoint, size=size, line=line.format(n=runs))
+def stretches(endpoint: str) -> list[int]:
+    """Instructions of the program's stretches, in order."""
+    program = PROGRAM.format(endpoint=endpoint, bulk=BULK, puts=PUTS, bulk_puts=BULK_PUTS)
+    options = ["--quiet", "--tool=callgrind", "--dump-before=getppid"]
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder, "callgrind.out")
+        out = Path(folder, "counts")
         subprocess.run(
-            [
-                "valgrind",
-                "--quiet",
-                "--tool=callgrind",
-                f"--callgrind-out-file={out}",
-                sys.executable,
-                "-c",
-                program,
-            ],
+            ["valgrind", *options, f"--callgrind-out-file={out}", sys.executable, "-c", program],
             cwd=ROOT,
             env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
             check=True,
             timeout=300,
         )
-        found = re.search(r"^(?:summary|totals):\s*(\d+)", out.read_text(), re.MULTILINE)
-    if found is None:
-        raise RuntimeError("callgrind wrote no total")
-    return int(found[1])
-
-
-def slope(line: str, runs: tuple[int, int], size: int, endpoint: str) -> float:
-    """Instructions of one more repetition."""
-    short, long = (instructions(line, n, size, endpoint) for n in runs)
-    return (long - short) / (runs[1] - runs[0])
+        counts = []
+        # Dump 1 is what came before the first call; from then on every second one is a stretch.
+        for number in range(2, 2 + 2 * 6, 2):
+            text = Path(f"{out}.{number}").read_text()
+            found = re.search(r"^(?:summary|totals):\s*(\d+)", text, re.MULTILINE)
+            if found is None:
+                raise RuntimeError("callgrind wrote no total")
+            counts.append(int(found[1]))
+    return counts
 
 
 def measure() -> dict[str, float]:
     """Instructions of a signed V4 PUT of 1 KiB; and for 16 MiB, of a MiB of PUT with its CRC-64
     checked, of a MiB of CRC-64 alone, and the first over the second."""
     with Sink() as sink:
-        put = slope(PUT, PUT_RUNS, 1024, sink.endpoint)
-        bulk = slope(PUT, BULK_RUNS, BULK, sink.endpoint) / (BULK // MIB)
-        floor = slope(CRC, BULK_RUNS, BULK, sink.endpoint) / (BULK // MIB)
+        short_put, long_put, short_bulk, long_bulk, short_crc, long_crc = stretches(sink.endpoint)
+    mib = (BULK_PUTS[1] - BULK_PUTS[0]) * BULK // MIB
+    bulk, floor = (long_bulk - short_bulk) / mib, (long_crc - short_crc) / mib
     return {
-        "put 1 KiB": put,
+        "PUT of 1 KiB": (long_put - short_put) / (PUTS[1] - PUTS[0]),
         "MiB": bulk,
-        "CRC floor": floor,
-        "MiB / CRC floor": bulk / floor,
+        "MiB of CRC-64 alone": floor,
+        "MiB over its CRC-64": bulk / floor,
     }
 
 
 def main() -> int:
-    reason = available()
-    if reason:
-        print(json.dumps({"skipped": reason}) if "--json" in sys.argv else reason)
-        return 0
-    counts = measure()
+    reason = unavailable()
+    counts: dict[str, float] = {} if reason else measure()
     if "--json" in sys.argv:
-        print(json.dumps(counts))
-        return 0
-    for name, count in counts.items():
-        goal = f" (goal {GOALS[name]:,})" if name in GOALS else ""
-        print(f"{name:18}{count:14,.2f}{goal}")
+        print(json.dumps(counts or {"skipped": reason}))
+    elif reason:
+        print(f"nothing counted: {reason}")
+    for name, count in counts.items() if "--json" not in sys.argv else ():
+        goal = f"  (goal {GOALS[name]:,})" if name in GOALS else ""
+        print(f"{name:20}{count:14,.2f}{goal}")
     return 0
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Case = Callable[[], int]
 
-__all__ = ["ROUNDS", "compare", "table"]
+__all__ = ["ROUNDS", "compare", "record", "table"]
 
 ROUNDS = 9
 OWN = "ossmedia"
@@ -64,16 +64,29 @@ def compare(
     ratios = {
         name: median(a / b for a, b in zip(times[OWN], times[name], strict=True)) for name in peers
     }
+    record(benchmark, title, unit, middle, ratios)
+    return ratios
+
+
+def record(
+    benchmark: Any,
+    title: str,
+    unit: str,
+    middle: dict[str, float],
+    ratios: dict[str, float],
+) -> None:
+    """Keeps a comparison for pytest-benchmark's JSON and for the table."""
     _rows.append((title, unit, middle, ratios))
     benchmark.extra_info.update(unit=unit, median=middle, ratio=ratios)
-    return ratios
 
 
 def table() -> list[str]:
     """What was compared so far, a line for each title, as Markdown."""
     lines = []
     for title, unit, middle, ratios in _rows:
-        cells = [f"{OWN} {middle[OWN]:.4g}"]
-        cells += [f"{name} {middle[name]:.4g} (x {ratio:.3g})" for name, ratio in ratios.items()]
+        cells = [
+            f"{name} {value:,.4g}" + (f" (x {ratios[name]:.3g})" if name in ratios else "")
+            for name, value in middle.items()
+        ]
         lines.append(f"| {title} | {unit} | " + " | ".join(cells) + " |")
     return lines

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from ossmedia import Bucket
     from ossmedia._native import Store
 
-__all__ = ["ROOT", "Sink", "attach", "build"]
+__all__ = ["ROOT", "Sink", "attach", "bucket", "build"]
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "build" / "bench"
@@ -50,6 +51,18 @@ def build() -> Path:
             print(done.stdout, file=sys.stderr)
             done.check_returncode()
     return FOLDER / "ossmedia_sink"
+
+
+def bucket(endpoint: str) -> Bucket:
+    """The bucket of a running sink."""
+    from ossmedia import Bucket, Credentials
+
+    return Bucket(
+        BUCKET,
+        endpoint=endpoint,
+        region=REGION,
+        credentials=Credentials(KEY_ID, KEY_SECRET, TOKEN),
+    )
 
 
 def attach(endpoint: str, *, verify_crc: bool = True) -> Store:

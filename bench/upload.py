@@ -9,8 +9,8 @@ import pytest
 
 from bench.peers import installed
 from bench.rounds import compare
-from bench.sink import BUCKET, KEY_ID, KEY_SECRET, REGION, TOKEN
-from ossmedia import Bucket, Credentials, crc64
+from bench.sink import bucket
+from ossmedia import crc64
 
 MIB = 1 << 20
 
@@ -100,11 +100,10 @@ def test_multipart(benchmark, sink, peers):
     data = bytes(range(256)) * (16 * MIB // 256)
     frames = [data[at : at + 22 * 1024] for at in range(0, len(data), 22 * 1024)]
     expected = crc64(data)
-    credentials = Credentials(KEY_ID, KEY_SECRET, TOKEN)
-    with Bucket(BUCKET, endpoint=sink.endpoint, region=REGION, credentials=credentials) as bucket:
+    with bucket(sink.endpoint) as there:
 
         def write():
-            with bucket.open("parts/own", "wb", block_size=MIB) as writer:
+            with there.open("parts/own", "wb", block_size=MIB) as writer:
                 for frame in frames:
                     writer.write(frame)
             assert writer.result.crc64 == expected

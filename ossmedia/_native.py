@@ -225,8 +225,7 @@ class Store(_Handle):
         out = ffi.new("om_store **")
         _call(lib.om_store_new, out, config)
         self._handle = ffi.gc(out[0], lib.om_store_free)
-        # Memory of an answer and an error each; list.pop and append are atomic, so each exchange has its
-        # own.
+        # Memory for one exchange each; list.pop and append are atomic, so each has its own.
         self._spare: list[tuple[Any, Any, Any]] = []
         self._token_size = 0
 
@@ -305,6 +304,12 @@ class Store(_Handle):
             return Answer(answer, head[: answer.head_len])
         finally:
             spare.append(memory)
+            # A raised error's traceback keeps these alive, and CPython 3.11's collector crashes on
+            # a memoryview and a cffi view of it in one cycle.
+            if type(body) is not bytes:
+                ffi.release(body_c)
+            if out is not None:
+                ffi.release(out_c)
 
     def stats(self) -> dict[str, int]:
         """Counters since the start: requests, connections, bytes_sent, bytes_received."""

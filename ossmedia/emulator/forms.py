@@ -81,10 +81,10 @@ class FormReader:
             return None
         if self._buffer[:2] != b"\r\n":
             raise malformed("a boundary is not followed by a line end")
-        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
-            if len(self._buffer) > MAX_HEADERS:
-                raise malformed(f"the headers of a part exceed {MAX_HEADERS} bytes")
+        while (end := self._buffer.find(b"\r\n\r\n")) < 0 and len(self._buffer) <= MAX_HEADERS:
             await self._more()
+        if not 0 <= end <= MAX_HEADERS:
+            raise malformed(f"the headers of a part exceed {MAX_HEADERS} bytes")
         head = bytes(self._buffer[2:end])
         del self._buffer[: end + 4]
         # Data may be empty, and then its end is the line end of the boundary.

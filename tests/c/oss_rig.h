@@ -92,11 +92,11 @@ static inline int rig_give(rig *r, size_t len, int last)
     r->bytes = realloc(r->bytes, r->len + len + 1);
     if (!r->bytes)
         abort();
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < len; i += sizeof r->seed) {
         r->seed ^= r->seed << 13;
         r->seed ^= r->seed >> 7;
         r->seed ^= r->seed << 17;
-        r->bytes[r->len + i] = (char)(r->seed >> 32);
+        memcpy(r->bytes + r->len + i, &r->seed, len - i < sizeof r->seed ? len - i : sizeof r->seed);
     }
     memcpy(data, r->bytes + r->len, len);
     rc = om_stream_give(r->stream, len, last, &r->err);

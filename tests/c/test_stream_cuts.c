@@ -43,7 +43,7 @@ int main(void)
     for (size_t i = 0; i < sizeof flows / sizeof flows[0]; i++) {
         int good = 0, offsets = 0;
 
-        for (int cut = -1; cut < 320; cut += cut < 20 ? 1 : 5, offsets++)
+        for (int cut = -1; cut < 320; cut += cut < 20 ? 1 : 7, offsets++)
             good += survives(&flows[i], (peer_fault){.effect = 1, .cut = cut ? cut : 1});
         OK(good == offsets, "%s: the answer is cut at %d offsets", flows[i].name, offsets);
         if (flows[i].op != PEER_PUT && flows[i].op != PEER_PART && flows[i].op != PEER_APPEND)

@@ -69,7 +69,7 @@ static int go_on_elsewhere(walk *w)
     return om_stream_restart(w->rig.stream, name_of(w->names, name), NULL) == OM_OK;
 }
 
-/* One pump; answers what the caller has to. Returns 0 when that is impossible. */
+/* One pump; answers what the caller has to. Returns 0 when that is impossible, else 1, and 2 when all is done. */
 static int step(walk *w)
 {
     int rc = rig_pump(&w->rig);
@@ -83,7 +83,7 @@ static int step(walk *w)
         rig_credentials(&w->rig);
     if (w->names + 3 < NAMES)
         intrude(w);
-    return 1;
+    return rc == OM_DONE ? 2 : 1;
 }
 
 /* 1: the objects, each from its own beginning as far as it counts, are the stream. */
@@ -118,7 +118,7 @@ static int walk_once(uint32_t seed)
     peer_blind(oss, w.blind);
     for (uint32_t i = 1 + below(&w, 4); i > 0 && !(w.blind && i > 2); i--)
         peer_script(oss, any_fault(&w));
-    for (int i = 0; good && i < 300 && (given < blocks || rig_stats(&w.rig).blocks_busy || i < 250); i++) {
+    for (int i = 0; good == 1 && i < 300; i++) {
         int last = given == blocks - 1;
         size_t len = last || w.mode == OM_APPEND ? below(&w, BLOCK) : BLOCK;
 
@@ -127,7 +127,7 @@ static int walk_once(uint32_t seed)
         else
             good = step(&w);
     }
-    good = good && rig_pump(&w.rig) == OM_DONE && rig_all_stored(&w.rig) && w.rig.untidy == 0 && joined(&w);
+    good = good == 2 && rig_pump(&w.rig) == OM_DONE && rig_all_stored(&w.rig) && w.rig.untidy == 0 && joined(&w);
     if (!good)
         printf("# seed %u, mode %d, blind %d, %d names: %s\n", (unsigned)seed, w.mode, w.blind, w.names + 1, w.rig.err.message);
     rig_close(&w.rig);

@@ -132,13 +132,13 @@ def test_bad_addresses_are_named(endpoint: str, options: dict, field: str) -> No
 
 def test_wrong_types_are_named() -> None:
     with pytest.raises(TypeError, match=r"^endpoint: "):
-        Address("cams", b"host", "r")  # type: ignore[arg-type]
+        Address("cams", b"host", "r")
     with pytest.raises(TypeError, match=r"^region: "):
-        Address("cams", "host", 5)  # type: ignore[arg-type]
+        Address("cams", "host", 5)
     with pytest.raises(TypeError, match=r"^bucket: "):
-        check_bucket(None)  # type: ignore[arg-type]
+        check_bucket(None)
     with pytest.raises(TypeError, match=r"^key: "):
-        check_key(b"k")  # type: ignore[arg-type]
+        check_key(b"k")
 
 
 @given(st.text(max_size=70))

@@ -69,7 +69,7 @@ def issuer(clock: FakeClock) -> Issuer:
 
 
 def renewer(provider: object, clock: FakeClock, share: float = 0.5) -> Renewer:
-    return Renewer(provider, clock, lambda: share)  # type: ignore[arg-type]
+    return Renewer(provider, clock, lambda: share)
 
 
 # Providers
@@ -267,7 +267,7 @@ def test_something_that_is_no_provider_is_refused_at_once() -> None:
     with pytest.raises(
         TypeError, match=r"^credentials: must be Credentials or a callable, not str"
     ):
-        Renewer("STS.id")  # type: ignore[arg-type]
+        Renewer("STS.id")
 
 
 def test_the_old_ones_go_on_while_the_provider_fails(clock: FakeClock, issuer: Issuer) -> None:
@@ -424,12 +424,12 @@ def test_threads_that_wait_share_one_flight_and_its_outcome(
 
         def acquire(self, blocking: bool) -> bool:
             arrived.release()
-            return self.lock.acquire(blocking)  # type: ignore[attr-defined,no-any-return]
+            return self.lock.acquire(blocking)
 
         def release(self) -> None:
-            self.lock.release()  # type: ignore[attr-defined]
+            self.lock.release()
 
-    keeper._flight = Watched(keeper._flight)  # type: ignore[assignment]
+    keeper._flight = Watched(keeper._flight)
     waiters, shared = together(6, keeper.current)
     for _ in waiters:
         assert arrived.acquire(timeout=10)
@@ -442,9 +442,9 @@ def test_threads_that_wait_share_one_flight_and_its_outcome(
     if failing:
         assert all(isinstance(o, CredentialsError) for o in outcomes)
         assert len({id(o) for o in outcomes}) == 7
-        assert all(o.__cause__ is issuer.failure for o in outcomes)  # type: ignore[attr-defined]
+        assert all(o.__cause__ is issuer.failure for o in outcomes)
     else:
-        assert {o.access_key_id for o in outcomes} == {"STS.1"}  # type: ignore[attr-defined]
+        assert {o.access_key_id for o in outcomes} == {"STS.1"}
 
 
 def test_others_go_on_with_the_old_ones_during_a_renewal(clock: FakeClock, issuer: Issuer) -> None:
@@ -459,7 +459,7 @@ def test_others_go_on_with_the_old_ones_during_a_renewal(clock: FakeClock, issue
     assert [keeper.current() for _ in range(5)] == [first] * 5
     gate.leave.set()
     finish(flyer)
-    assert [c.access_key_id for c in results] == ["STS.2"]  # type: ignore[attr-defined]
+    assert [c.access_key_id for c in results] == ["STS.2"]
     assert issuer.calls == 2
 
 
@@ -469,4 +469,4 @@ def test_many_reports_of_one_refusal_cause_one_renewal(clock: FakeClock, issuer:
     threads, results = together(8, lambda: keeper.current(force_after=first))
     finish(threads)
     assert issuer.calls == 2
-    assert {c.access_key_id for c in results} == {"STS.2"}  # type: ignore[attr-defined]
+    assert {c.access_key_id for c in results} == {"STS.2"}

@@ -81,6 +81,6 @@ def test_limits_and_types() -> None:
     with pytest.raises(ValueError, match=r"^headers: .* twice"):
         header_lines("", {"a": "1", "A": "2"})
     with pytest.raises(TypeError, match=r"^metadata: "):
-        header_lines("", {5: "v"})  # type: ignore[dict-item]
+        header_lines("", {5: "v"})
     with pytest.raises(TypeError, match=r"^headers 'h': "):
-        header_lines("", None, {"h": 5})  # type: ignore[dict-item]
+        header_lines("", None, {"h": 5})

@@ -26,7 +26,7 @@ def test_a_value_is_set_once_and_compared_by_its_fields(value: object) -> None:
     assert copy == value
     assert copy is not value
     assert hash(copy) == hash(value)
-    name = type(value).__slots__[0]  # type: ignore[attr-defined]
+    name = type(value).__slots__[0]
     with pytest.raises(AttributeError, match="immutable"):
         setattr(value, name, "other")
     with pytest.raises(AttributeError, match="immutable"):
@@ -76,7 +76,7 @@ def test_bad_credentials_are_refused_by_name_never_by_value(
 )
 def test_wrong_types_are_named(arguments: tuple[object, ...], field: str) -> None:
     with pytest.raises(TypeError, match=f"^{field}: "):
-        Credentials(*arguments)  # type: ignore[arg-type]
+        Credentials(*arguments)
 
 
 @given(
@@ -97,10 +97,10 @@ def test_unknown_fields_are_ignored_and_missing_ones_named() -> None:
 
 
 def test_receipts_and_stats_become_plain_data() -> None:
-    assert json.loads(json.dumps(VALUES[3].to_json()))["generations"][1] == {  # type: ignore[attr-defined]
+    assert json.loads(json.dumps(VALUES[3].to_json()))["generations"][1] == {
         "key": "k~g2",
         "start": 10,
         "size": 5,
         "base": 0,
     }
-    assert VALUES[1].to_json()["metadata"] == {"a": "b"}  # type: ignore[attr-defined]
+    assert VALUES[1].to_json()["metadata"] == {"a": "b"}

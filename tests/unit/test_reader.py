@@ -96,8 +96,8 @@ class OneObject:
 
 
 def open_reader(store: OneObject, **options: Any) -> Reader:
-    renewer = Renewer(Credentials("i", "s"), Clock(), lambda: 0.0)  # type: ignore[arg-type]
-    session = Session(store, renewer, Retry(attempts=2), Clock(), lambda: 0.0)  # type: ignore[arg-type]
+    renewer = Renewer(Credentials("i", "s"), Clock(), lambda: 0.0)
+    session = Session(store, renewer, Retry(attempts=2), Clock(), lambda: 0.0)
     return Reader(session, "k", **options)
 
 
@@ -315,7 +315,7 @@ def test_a_head_that_says_too_little(missing: str) -> None:
     store = OneObject(DATA)
     store.headers = {missing: "nonsense"}
     if missing == "etag":
-        store.set_credentials = lambda _: store.headers.clear()  # type: ignore[method-assign]
+        store.set_credentials = lambda _: store.headers.clear()
         original = store.exchange
 
         def exchange(*arguments: Any, **named: Any) -> Any:
@@ -323,7 +323,7 @@ def test_a_head_that_says_too_little(missing: str) -> None:
             answer.headers.pop("etag")
             return answer
 
-        store.exchange = exchange  # type: ignore[method-assign]
+        store.exchange = exchange
     with pytest.raises(errors.ProtocolError, match="HEAD without"):
         open_reader(store)
 

@@ -101,8 +101,8 @@ def make(
     share: float = 0.5,
 ) -> Session:
     clock = FakeClock() if clock is None else clock
-    keeper = Renewer(provider or Issuer(), clock, lambda: share)  # type: ignore[arg-type]
-    return Session(store, keeper, retry, clock, lambda: share)  # type: ignore[arg-type]
+    keeper = Renewer(provider or Issuer(), clock, lambda: share)
+    return Session(store, keeper, retry, clock, lambda: share)
 
 
 def test_credentials_are_set_only_when_they_changed() -> None:

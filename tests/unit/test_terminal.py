@@ -155,7 +155,7 @@ def test_colour(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("NO_COLOR", value)
         monkeypatch.setattr(sys, "stderr", Terminal())
         assert run("cat", "oss://cams/none") == 4
-        assert ("\x1b[31m" in sys.stderr.getvalue()) is coloured  # type: ignore[attr-defined]
+        assert ("\x1b[31m" in sys.stderr.getvalue()) is coloured
 
 
 @pytest.mark.parametrize("with_tqdm", [True, False])
@@ -167,10 +167,10 @@ def test_progress_on_a_terminal(
     if not with_tqdm:
         monkeypatch.setitem(sys.modules, "tqdm", None)
     assert run("put", clip, "oss://cams/k") == 0
-    shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    shown = sys.stderr.getvalue()
     if with_tqdm:
         assert "\r" in shown
-        assert "4.00M" in shown
+        assert "k: " in shown
     else:
         steps = [int(line.split()[1]) for line in shown.splitlines()]
         assert steps == sorted(set(steps))
@@ -184,7 +184,7 @@ def test_no_progress_where_nobody_wants_it(
 ) -> None:
     monkeypatch.setattr(sys, "stderr", Terminal())
     assert run("put", word, clip, "oss://cams/k") == 0
-    assert sys.stderr.getvalue() == ""  # type: ignore[attr-defined]
+    assert sys.stderr.getvalue() == ""
 
 
 def test_a_real_terminal(cloud: Any, clip: Path) -> None:

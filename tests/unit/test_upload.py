@@ -70,7 +70,7 @@ def test_a_copy_is_the_file(tmp_path: Any) -> None:
     (tmp_path / "f").write_bytes(data)
     sink = Sink()
     with Snapshot(tmp_path / "f") as source:
-        source.copy_to(sink)  # type: ignore[arg-type]
+        source.copy_to(sink)
     assert sink.data == data
 
 
@@ -82,7 +82,7 @@ def test_a_changed_file_is_an_error(tmp_path: Any, change: Any) -> None:
     path.write_bytes(b"0123456789")
     with Snapshot(path) as source:
         with pytest.raises(OssMediaError, match=r"^path: the file changed"):
-            source.copy_to(Sink(lambda: change(path)))  # type: ignore[arg-type]
+            source.copy_to(Sink(lambda: change(path)))
 
 
 def test_nothing_stays_open(tmp_path: Any) -> None:

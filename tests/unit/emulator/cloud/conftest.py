@@ -60,7 +60,9 @@ def v4_headers(
         for name, value in sorted(signed.items())
         if name.startswith("x-oss-") or name in ("content-type", "content-md5")
     ]
-    pairs = sorted((quote(name, safe=""), quote(value or "", safe="")) for name, value in query.items())
+    pairs = sorted(
+        (quote(name, safe=""), quote(value or "", safe="")) for name, value in query.items()
+    )
     canonical = "\n".join(
         [
             method,

@@ -1,4 +1,4 @@
-"""Who may: policies first, then the ACL; a refusal is a refusal also for the last call of an upload."""
+"""Who may: policies first, then the ACL; and a refusal holds for every call of an upload."""
 
 from __future__ import annotations
 

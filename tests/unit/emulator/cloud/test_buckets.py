@@ -34,9 +34,7 @@ def test_the_owner_may_make_it_again_with_equal_settings(client):
     client.put("k", b"x")
     assert client.send("PUT", bucket="cams").status == 200
     assert client.head("k").status == 200
-    body = (
-        b"<CreateBucketConfiguration><StorageClass>IA</StorageClass></CreateBucketConfiguration>"
-    )
+    body = b"<CreateBucketConfiguration><StorageClass>IA</StorageClass></CreateBucketConfiguration>"
     reply = client.send("PUT", bucket="cams", body=body)
     assert (reply.status, reply.code) == (409, "BucketAlreadyExists")
 
@@ -66,7 +64,9 @@ def test_list_of_buckets_pages(client):
     rest = client.send("GET", None, {"marker": "cams-2"}, bucket=None)
     assert rest.texts("Buckets/Bucket/Name") == ["clips"]
     assert rest.texts("Buckets/Bucket/Region") == ["cn-hangzhou"]
-    assert len(client.send("GET", None, {"prefix": "cam"}, bucket=None).texts("Buckets/Bucket")) == 2
+    assert (
+        len(client.send("GET", None, {"prefix": "cam"}, bucket=None).texts("Buckets/Bucket")) == 2
+    )
 
 
 def test_stat(client):

@@ -1,4 +1,4 @@
-"""Upload callbacks: a real POST, its answer in place of ours, 203 when it fails, the object always kept."""
+"""Upload callbacks: a real POST, its answer for ours, 203 when it fails, the object always kept."""
 
 from __future__ import annotations
 

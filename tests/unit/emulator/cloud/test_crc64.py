@@ -45,7 +45,7 @@ def test_check_value():
     assert crc64.update(0, b"") == 0
 
 
-@pytest.mark.parametrize("size", [*range(0, 40), *range(340, 380), 1000, 4099, 20_001])
+@pytest.mark.parametrize("size", [*range(40), *range(340, 380), 1000, 4099, 20_001])
 def test_equal_to_the_definition(size):
     data = random.Random(size).randbytes(size)
     start = random.Random(-size).getrandbits(64)

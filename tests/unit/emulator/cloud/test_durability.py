@@ -124,12 +124,12 @@ def test_nothing_of_an_unfinished_body_stays(start, tmp_path):
 
 
 def test_a_large_object_passes_in_bounded_memory(start):
-    """256 MiB in 1 MiB pieces: the process must not grow by more than a few of them."""
+    """64 MiB in 1 MiB pieces: the process must not grow by more than a few of them."""
     process, client = start()
     piece = os.urandom(1024 * 1024)
     client.put("warm", piece)
     before = _peak_kib(process.pid)
-    size = 256
+    size = 64
     connection = client.raw("PUT", "big", size * len(piece), b"")
     for _ in range(size):
         connection.sendall(piece)

@@ -150,7 +150,7 @@ class TestUploads:
         assert reply.texts("CommonPrefixes/Prefix") == ["b/"]
         reply = client.send("GET", None, {"uploads": None, "prefix": "b/"})
         assert reply.texts("Upload/Key") == ["b/1", "b/2"]
-        # Without an upload-id-marker the key marker excludes its key; alone the id marker is nothing.
+        # Without an id marker the key marker excludes its key; alone the id marker is nothing.
         reply = client.send("GET", None, {"uploads": None, "key-marker": "b/1"})
         assert reply.texts("Upload/Key") == ["b/2", "c"]
         reply = client.send("GET", None, {"uploads": None, "upload-id-marker": "F" * 32})

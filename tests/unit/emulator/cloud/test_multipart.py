@@ -19,6 +19,10 @@ def _data(size: int, seed: int = 1) -> bytes:
     return random.Random(seed).randbytes(size)
 
 
+def _completion(part: str) -> bytes:
+    return f"<CompleteMultipartUpload><Part>{part}</Part></CompleteMultipartUpload>".encode()
+
+
 @pytest.fixture
 def small_parts(emulator):
     """Parts of 100 bytes are large enough."""
@@ -107,13 +111,11 @@ def test_impossible_part_numbers(client, number):
             "MalformedXML",
         ),
         (
-            b"<CompleteMultipartUpload><Part><PartNumber>x</PartNumber></Part>"
-            b"</CompleteMultipartUpload>",
+            _completion("<PartNumber>x</PartNumber>"),
             "MalformedXML",
         ),
         (
-            b"<CompleteMultipartUpload><Part><PartNumber>9</PartNumber><ETag>a</ETag></Part>"
-            b"</CompleteMultipartUpload>",
+            _completion("<PartNumber>9</PartNumber><ETag>a</ETag>"),
             "InvalidPart",
         ),
     ],

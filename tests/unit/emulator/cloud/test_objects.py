@@ -1,4 +1,4 @@
-"""Put, get, head, delete: what is stored is what was sent, and it comes back as OSS would give it."""
+"""Put, get, head, delete: what is stored is what was sent, and comes back as OSS gives it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,17 @@ def test_metadata_comes_back_in_lower_case(client):
 
 @pytest.mark.parametrize(
     "key",
-    ["a/../b", "a//b", "./x", "..", "a b+c&d=e?f#g", "übung/鍵.mp4", "q'\"<>;", "a%2Fb", "x" * 1023],
+    [
+        "a/../b",
+        "a//b",
+        "./x",
+        "..",
+        "a b+c&d=e?f#g",
+        "übung/鍵.mp4",
+        "q'\"<>;",
+        "a%2Fb",
+        "x" * 1023,
+    ],
 )
 def test_keys_are_kept_as_they_are(client, key):
     assert client.put(key, key.encode()).status == 200
