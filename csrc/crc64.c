@@ -4,6 +4,7 @@
  * Source: ECMA-182 polynomial, reflected, all ones in and out. */
 #include "crc64_kernels.h"
 
+#include "cpu.h"
 #include "crc64_table.h"
 
 /* The 256 entries of a row out of its eight basis entries. */
@@ -72,9 +73,9 @@ static const om__crc64_kernel kernels[2][3] = {
 const om__crc64_kernel *om__crc64_kernels(void)
 {
 #if defined(OM__CRC64_PCLMUL)
-    return kernels[om__crc64_pclmul_usable()];
+    return kernels[om__cpu() / OM__CPU_PCLMUL & 1];
 #elif defined(OM__CRC64_PMULL)
-    return kernels[om__crc64_pmull_usable()];
+    return kernels[om__cpu() / OM__CPU_PMULL & 1];
 #else
     return kernels[0];
 #endif

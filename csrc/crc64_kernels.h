@@ -16,7 +16,5 @@
 uint64_t om__crc64_slice(uint64_t raw, const uint8_t *at, size_t len);
 
 om__crc64_fn om__crc64_pclmul, om__crc64_pmull;
-int om__crc64_pclmul_usable(void);
-int om__crc64_pmull_usable(void);
 
 #endif

@@ -49,11 +49,6 @@ TARGET uint64_t om__crc64_pclmul(uint64_t crc, const void *data, size_t len)
     return ~om__crc64_slice(om__crc64_slice(0, last, 16), at, (size_t)(end - at));
 }
 
-int om__crc64_pclmul_usable(void)
-{
-    return __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1");
-}
-
 #else
 
 typedef int om__crc64_no_pclmul; /* an empty file is not C */

@@ -7,9 +7,6 @@
 #if defined(OM__CRC64_PMULL)
 
 #include <arm_neon.h>
-#if defined(__linux__)
-#include <sys/auxv.h>
-#endif
 
 #include "crc64_table.h"
 
@@ -62,15 +59,6 @@ TARGET uint64_t om__crc64_pmull(uint64_t crc, const void *data, size_t len)
         x = fold(x, near, LOAD(at, 0));
     vst1q_u8(last, vreinterpretq_u8_u64(x));
     return ~om__crc64_slice(om__crc64_slice(0, last, 16), at, (size_t)(end - at));
-}
-
-int om__crc64_pmull_usable(void)
-{
-#if defined(__linux__)
-    return (getauxval(AT_HWCAP) & (1ul << 4)) != 0; /* HWCAP_PMULL */
-#else
-    return 1; /* every other AArch64 system runs on CPUs that have it */
-#endif
 }
 
 #else

@@ -17,8 +17,6 @@ om__hash_blocks_fn om__md5_blocks, om__sha1_blocks;
 
 extern const uint32_t om__sha256_constants[64];
 om__hash_blocks_fn om__sha256_bmi2, om__sha256_sha_ni, om__sha256_armv8;
-/* What this CPU has: bit 0, BMI2 and AVX; bit 1, instructions for SHA-256. */
-unsigned om__sha256_cpu(void);
 
 static inline uint32_t om__rotate_left(uint32_t x, int by)
 {

@@ -2,6 +2,8 @@
  * blocks of 64 bytes; flows out: the new state. Source: FIPS 180-4. */
 #include "hash_blocks.h"
 
+#include "cpu.h"
+
 const uint32_t om__sha256_constants[64] = {
     0x428A2F98u, 0x71374491u, 0xB5C0FBCFu, 0xE9B5DBA5u,
     0x3956C25Bu, 0x59F111F1u, 0x923F82A4u, 0xAB1C5ED5u,
@@ -74,28 +76,42 @@ static void portable(uint32_t *state, const uint8_t *data, size_t blocks)
     }
 }
 
-/* By what the CPU has: bit 0, general instructions; bit 1, instructions for SHA-256. */
-static const om__sha256_kernel kernels[4][4] = {
 #if defined(OM__SHA256_X86)
-    {{"portable", portable}},
-    {{"bmi2", om__sha256_bmi2}, {"portable", portable}},
-    {{"sha-ni", om__sha256_sha_ni}, {"portable", portable}},
-    {{"sha-ni", om__sha256_sha_ni}, {"bmi2", om__sha256_bmi2}, {"portable", portable}},
-#elif defined(OM__SHA256_ARM)
-    {{"portable", portable}},
-    {{"portable", portable}},
-    {{"armv8", om__sha256_armv8}, {"portable", portable}},
-    {{"armv8", om__sha256_armv8}, {"portable", portable}},
-#else
-    {{"portable", portable}},
-#endif
-};
 
 const om__sha256_kernel *om__sha256_kernels(void)
 {
-#if defined(OM__SHA256_X86) || defined(OM__SHA256_ARM)
-    return kernels[om__sha256_cpu()];
-#else
-    return kernels[0];
-#endif
+    static const om__sha256_kernel all[] = {
+        {"sha-ni", om__sha256_sha_ni},
+        {"bmi2", om__sha256_bmi2},
+        {"portable", portable},
+        {NULL, NULL},
+    };
+    static const om__sha256_kernel no_bmi2[] = {
+        {"sha-ni", om__sha256_sha_ni}, {"portable", portable}, {NULL, NULL}};
+    unsigned cpu = om__cpu();
+
+    if (cpu & OM__CPU_SHA)
+        return cpu & OM__CPU_BMI2 ? all : no_bmi2;
+    return cpu & OM__CPU_BMI2 ? all + 1 : all + 2;
 }
+
+#elif defined(OM__SHA256_ARM)
+
+const om__sha256_kernel *om__sha256_kernels(void)
+{
+    static const om__sha256_kernel all[] = {
+        {"armv8", om__sha256_armv8}, {"portable", portable}, {NULL, NULL}};
+
+    return om__cpu() & OM__CPU_SHA ? all : all + 1;
+}
+
+#else
+
+const om__sha256_kernel *om__sha256_kernels(void)
+{
+    static const om__sha256_kernel all[] = {{"portable", portable}, {NULL, NULL}};
+
+    return all;
+}
+
+#endif

@@ -5,9 +5,6 @@
 #if defined(OM__SHA256_ARM)
 
 #include <arm_neon.h>
-#if defined(__linux__)
-#include <sys/auxv.h>
-#endif
 
 #if defined(__clang__)
 #define TARGET __attribute__((target("sha2")))
@@ -48,15 +45,6 @@ TARGET void om__sha256_armv8(uint32_t *state, const uint8_t *data, size_t blocks
     }
     vst1q_u32(state, abcd);
     vst1q_u32(state + 4, efgh);
-}
-
-unsigned om__sha256_cpu(void)
-{
-#if defined(__linux__)
-    return (getauxval(AT_HWCAP) & (1ul << 6)) != 0 ? 2 : 0; /* HWCAP_SHA2 */
-#else
-    return 2; /* every other AArch64 system runs on CPUs that have it */
-#endif
 }
 
 #else

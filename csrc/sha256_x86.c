@@ -5,9 +5,7 @@
 
 #if defined(OM__SHA256_X86)
 
-#include <cpuid.h>
 #include <immintrin.h>
-#include <stdatomic.h>
 
 #define LOAD(at) _mm_loadu_si128((const __m128i *)(const void *)(at))
 #define STORE(at, x) _mm_storeu_si128((__m128i *)(void *)(at), x)
@@ -128,25 +126,6 @@ __attribute__((target("avx,bmi,bmi2"))) void om__sha256_bmi2(uint32_t *state, co
         g = state[6] += g;
         h = state[7] += h;
     }
-}
-
-unsigned om__sha256_cpu(void)
-{
-    /* CPUID is slow, in a virtual machine very: asked once. 0: not yet; bit 2: asked. */
-    static atomic_uint known;
-    unsigned has = atomic_load_explicit(&known, memory_order_relaxed), eax, ebx, ecx, edx;
-
-    if (!has) {
-        has = 4;
-        if (__builtin_cpu_supports("avx") && __builtin_cpu_supports("bmi") &&
-            __builtin_cpu_supports("bmi2"))
-            has |= 1;
-        if (__builtin_cpu_supports("sse4.1") && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) &&
-            ebx >> 29 & 1)
-            has |= 2;
-        atomic_store_explicit(&known, has, memory_order_relaxed);
-    }
-    return has & 3;
 }
 
 #else
