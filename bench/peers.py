@@ -41,8 +41,9 @@ class Oss2:
         upload = self._bucket.init_multipart_upload(key).upload_id
         done = []
         for number, at in enumerate(range(0, len(data), size), 1):
-            part = self._bucket.upload_part(key, upload, number, data[at : at + size])
-            done.append(self._part(number, part.etag, part_crc=part.crc, size=size))
+            piece = data[at : at + size]
+            part = self._bucket.upload_part(key, upload, number, piece)
+            done.append(self._part(number, part.etag, part_crc=part.crc, size=len(piece)))
         self._bucket.complete_multipart_upload(key, upload, done)
 
 

@@ -32,7 +32,6 @@ def compare(
     *,
     clock: Callable[[], float] = time.process_time,
     unit: str = "us CPU",
-    rounds: int = ROUNDS,
 ) -> dict[str, float]:
     """Times ``own`` and its peers in the same rounds; the peers' order changes by round.
 
@@ -56,10 +55,8 @@ def compare(
             run(name, peers[name])
         order.append(order.pop(0))
 
-    benchmark.pedantic(lambda: run(OWN, own), setup=run_peers, rounds=rounds, warmup_rounds=1)
-    if len(times[OWN]) > 1:
-        for values in times.values():
-            del values[0]  # the warm-up
+    benchmark.pedantic(lambda: run(OWN, own), setup=run_peers, rounds=ROUNDS, warmup_rounds=1)
+    times = {name: values[-ROUNDS:] for name, values in times.items()}  # without the warm-up
     middle = {name: median(values) for name, values in times.items()}
     ratios = {
         name: median(a / b for a, b in zip(times[OWN], times[name], strict=True)) for name in peers

@@ -234,13 +234,16 @@ static void do_look(connection *c)
 {
     static const char *const names[] = {"", "Normal", "Appendable", "Multipart"};
     const object *o = c->target;
-    char extra[320], more[192];
+    char extra[400], more[256];
 
     if (o->is == ABSENT) {
         answer(c, "404 Not Found", "", "");
         return;
     }
-    snprintf(more, sizeof more, "Content-Length: %" PRIu64 "\r\nx-oss-object-type: %s\r\n", o->size, names[o->is]);
+    snprintf(more, sizeof more,
+             "Content-Length: %" PRIu64 "\r\nx-oss-object-type: %s\r\n"
+             "Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n",
+             o->size, names[o->is]);
     if (o->is == APPENDABLE)
         snprintf(more + strlen(more), sizeof more - strlen(more), "x-oss-next-append-position: %" PRIu64 "\r\n",
                  o->size);
