@@ -10,7 +10,7 @@ import os
 
 from ossmedia import errors
 from ossmedia._core import ffi, lib
-from ossmedia.answer import Answer, StreamStats
+from ossmedia.answer import FIELDS, Answer, StreamStats
 from ossmedia.libssl import libssl_hint
 
 TYPE_CHECKING = False
@@ -281,7 +281,7 @@ class Store(_Handle):
         """
         handle, spare = self.handle(), self._spare
         memory = spare.pop() if spare else _exchange_memory()
-        answer, head, err = memory
+        answer, window, err = memory
         # cffi takes bytes as they are, at a third of the price of from_buffer.
         body_c = body if type(body) is bytes else ffi.from_buffer(body)
         out_c = _NO_BODY if out is None else ffi.from_buffer(out, require_writable=True)
@@ -301,7 +301,8 @@ class Store(_Handle):
             )
             if rc < 0:
                 _raise(rc, err)
-            return Answer(answer, head[: answer.head_len])
+            fields = FIELDS.unpack_from(window)
+            return Answer(fields, window[FIELDS.size : FIELDS.size + fields[-1]])
         finally:
             spare.append(memory)
             # A raised error's traceback keeps these alive, and CPython 3.11's collector crashes on
@@ -324,9 +325,9 @@ class Store(_Handle):
 
 
 def _exchange_memory() -> tuple[Any, Any, Any]:
-    """An answer, a window on its head, an error."""
+    """An answer, a window on its bytes, an error."""
     answer = ffi.new("om_answer *")
-    return answer, ffi.buffer(answer.head), ffi.new("om_error *")
+    return answer, ffi.buffer(answer), ffi.new("om_error *")
 
 
 class Stream(_Handle):

@@ -32,7 +32,7 @@ PYTHON_LEVELS = [
 
 # Lowest first; a source may include the headers of earlier rows and of its own row.
 C_LEVELS = [
-    ["error", "text", "hash", "crc64"],
+    ["cpu", "error", "text", "hash", "crc64"],
     ["request", "sign", "response", "answer", "endpoint", "blocks", "tls", "net"],
     ["http"],
     ["store"],

@@ -231,3 +231,13 @@ def test_presign_with_a_long_token(store):
 def test_presign_limits(store, expires):
     with pytest.raises(ValueError, match="expires"):
         store.sign_url("GET", "k", "", "", expires)
+
+
+def test_the_answer_is_read_where_it_stands():
+    from ossmedia._core import ffi
+    from ossmedia.answer import FIELDS
+
+    assert FIELDS.size == ffi.offsetof("om_answer", "head")
+    names = [name for name, _ in ffi.typeof("om_answer").fields]
+    assert names[-2:] == ["head_len", "head"]
+    assert len(names) - 1 == len(FIELDS.unpack(bytes(FIELDS.size)))
