@@ -216,8 +216,8 @@ static void settle_append(om__append *append, const om_store *store, om__step *s
         }
         step->err.maybe_done = 1;
     }
-    /* 409: somebody's bytes are there, perhaps ours from a request that was delivered twice. OSS is asked, nothing failed yet;
-     * but when it refuses the same position again although nothing moved, the caller hears of it. */
+    /* 409: somebody's bytes are there, perhaps ours from a request that was delivered twice. OSS is
+     * asked, nothing failed yet; when it refuses again although nothing moved, the caller hears. */
     moved = step->rc == OM_E_SERVICE && step->err.http_status == 409;
     if (moved || step->err.maybe_done || step->rc == OM_E_CRC || step->rc == OM_E_PROTOCOL) {
         append->doubt = 1;

@@ -200,8 +200,9 @@ static void count(om_store *store, const om__call *call, const om__http_answer *
     pthread_mutex_unlock(&store->lock);
 }
 
-/* 1: a connection that died in silence may be given the request once more. Not a POST, and not a request that must not overwrite:
- * the first copy may have been stored, and then the second one's 409 would look like somebody else's object. */
+/* 1: when a kept connection died in silence, the request may go out once more. Not a POST, and not
+ * one that must not overwrite: the first copy may have been stored, and then the 409 of the second
+ * would look like somebody else's object. */
 static int may_repeat(const om__request *request)
 {
     for (size_t i = 0; i < request->header_count; i++)
@@ -252,7 +253,8 @@ static int transfer(om_store *store, const om__call *call, om__span head, int re
 int om__store_exchange(om_store *store, const om__call *call, om_answer *answer, om_error *err)
 {
     char stack_head[HEAD_STACK], stack_memory[1024];
-    char *large = NULL;
+    char *large;
+    size_t bound;
     om__text memory, head;
     om__request request;
     int rc, temporary;
@@ -268,27 +270,21 @@ int om__store_exchange(om_store *store, const om__call *call, om_answer *answer,
         return rc;
     om__text_init(&memory, stack_memory, sizeof stack_memory);
     pthread_mutex_lock(&store->lock);
-    om__text_init(&head, stack_head, sizeof stack_head);
-    if (head_bound(store, call) > sizeof stack_head) {
-        size_t bound = head_bound(store, call);
-
-        large = malloc(bound);
-        if (!large)
-            rc = om__fail(err, OM_E_NOMEM, "out of memory");
-        else
-            om__text_init(&head, large, bound);
-    }
+    bound = head_bound(store, call);
+    large = bound > sizeof stack_head ? malloc(bound) : NULL;
+    om__text_init(&head, large ? large : stack_head, large ? bound : sizeof stack_head);
+    if (bound > sizeof stack_head && !large)
+        rc = om__fail(err, OM_E_NOMEM, "out of memory");
     if (rc == OM_OK)
         rc = write_head(store, &request, &memory, &head, err);
     temporary = store->signer.token != NULL;
     store->stats.requests += rc == OM_OK;
     pthread_mutex_unlock(&store->lock);
     if (rc == OM_OK)
-        rc = transfer(store, call, (om__span){head.at, head.len}, may_repeat(&request), temporary, answer, err);
-    if (large) {
-        om__wipe(large, head.len);
-        free(large);
-    }
+        rc = transfer(store, call, (om__span){head.at, head.len}, may_repeat(&request), temporary,
+                      answer, err);
+    om__wipe(head.at, head.len); /* it holds the token */
+    free(large);
     return rc;
 }
 

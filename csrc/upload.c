@@ -4,7 +4,8 @@
 
 #include "answer.h"
 
-enum { CALLBACK_ANSWER = 4096 }; /* bytes; what a callback of a PutObject may answer, it stands in the body of the 200 */
+/* Bytes: what a callback of a PutObject may answer; it stands in the body of the 200. */
+enum { CALLBACK_ANSWER = 4096 };
 
 static const char forbid[] = "x-oss-forbid-overwrite: true\n";
 
@@ -218,7 +219,8 @@ static void run_complete(const om__upload *upload, om_store *store, const om__bl
     step->rc = exchange(store, &call, step, &step->err);
     if (step->rc == OM_OK)
         step->rc = om__store_check_crc(store, &step->answer, upload->stored_crc, &step->err);
-    /* The id is ours alone: unknown now, it was completed by a request whose answer was lost or that was delivered twice. */
+    /* The id is ours alone: unknown now, it was completed by a request whose answer was lost or
+     * that was delivered twice. */
     else if (is_code(step, "NoSuchUpload") || (upload->doubt && is_code(step, "FileAlreadyExists")))
         compare_stored(upload, store, upload->stored, upload->stored_crc, step);
     look_at_callback(store, step, upload->stored_crc);

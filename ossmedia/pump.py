@@ -221,11 +221,13 @@ class Pump:
                 if seen == self._events and not self._stop:
                     self.clock.wait(self.changed, None)
                 return
-            self._failures = self._damages = 0
-            self._not_before = 0.0
             self._events += 1
             self._done = self._done or state == DONE
             before, self.stored = self.stored, self._stream.stats().bytes_stored
+            # Asking OSS what it holds after a failed append is no progress yet.
+            if self._done or self._mode != APPEND or self.stored > before:
+                self._failures = self._damages = 0
+                self._not_before = 0.0
             self.changed.notify_all()
             report = self._progress if self.stored > before else None
             stored = self.stored

@@ -1,6 +1,7 @@
-/* oss_objects.h - what the tests' server keeps: objects and multipart uploads in memory, and OSS's rules for them, written from
- * the service's documentation alone. Requests flow in as plain values, what OSS would answer flows out. Knows no sockets, and
- * is not thread-safe: the peer's lock guards it. */
+/* oss_objects.h - what the tests' server keeps: objects and multipart uploads in memory, and OSS's
+ * rules for them, written from the service's documentation alone. Requests flow in as plain values,
+ * what OSS would answer flows out. Knows no sockets, and is not thread-safe: the peer's lock guards
+ * it. */
 #ifndef OM_OSS_OBJECTS_H
 #define OM_OSS_OBJECTS_H
 
@@ -18,7 +19,7 @@ typedef struct oss_object {
     char key[OSS_KEY]; /* "": a free slot */
     char *data;
     size_t len;
-    const char *type;  /* "Normal", "Appendable", "Multipart" */
+    const char *type; /* "Normal", "Appendable", "Multipart" */
 } oss_object;
 
 typedef struct oss_part {
@@ -36,22 +37,22 @@ typedef struct oss_model {
     oss_object object[OSS_OBJECTS];
     oss_upload upload[OSS_UPLOADS];
     unsigned ids;
-    int blind;          /* 1: the credentials may not read: HEAD and GET are 403 */
+    int blind;           /* 1: the credentials may not read: HEAD and GET are 403 */
     const char *id_tail; /* added to every upload id; NULL: nothing */
 } oss_model;
 
 typedef struct oss_result {
     int status;
-    const char *code;     /* of an error; NULL: none */
+    const char *code; /* of an error; NULL: none */
     int has_crc;
     uint64_t crc;
-    int64_t position;     /* x-oss-next-append-position; -1: none */
-    int64_t head_length;  /* HEAD: Content-Length; -1: that of the body */
+    int64_t position;    /* x-oss-next-append-position; -1: none */
+    int64_t head_length; /* HEAD: Content-Length; -1: that of the body */
     const char *type;
-    char etag[48];        /* "": none */
-    char text[512];       /* a small body */
-    const char *data;     /* GET: the object's bytes */
-    size_t len;           /* of `text` or `data` */
+    char etag[48];    /* "": none */
+    char text[512];   /* a small body */
+    const char *data; /* GET: the object's bytes */
+    size_t len;       /* of `text` or `data` */
 } oss_result;
 
 static inline void oss_result_init(oss_result *out, int status, const char *code)
@@ -81,7 +82,8 @@ static inline void oss_drop(oss_object *object)
 }
 
 /* What stands at the key afterwards is these bytes, whatever was there. */
-static inline oss_object *oss_set(oss_model *model, const char *key, const char *type, const void *data, size_t len)
+static inline oss_object *oss_set(oss_model *model, const char *key, const char *type,
+                                  const void *data, size_t len)
 {
     oss_object *object;
 
@@ -120,8 +122,8 @@ static inline void oss_describe(const oss_object *object, oss_result *out)
         out->position = (int64_t)object->len;
 }
 
-static inline void oss_put(oss_model *model, const char *key, int forbid, const void *data, size_t len,
-                           oss_result *out)
+static inline void oss_put(oss_model *model, const char *key, int forbid, const void *data,
+                           size_t len, oss_result *out)
 {
     if (forbid && oss_find(model, key)) {
         oss_result_init(out, 409, "FileAlreadyExists");
@@ -131,8 +133,8 @@ static inline void oss_put(oss_model *model, const char *key, int forbid, const 
     oss_describe(oss_set(model, key, "Normal", data, len), out);
 }
 
-static inline void oss_append(oss_model *model, const char *key, uint64_t position, const void *data, size_t len,
-                              oss_result *out)
+static inline void oss_append(oss_model *model, const char *key, uint64_t position,
+                              const void *data, size_t len, oss_result *out)
 {
     oss_object *object = oss_find(model, key);
     size_t length = object ? object->len : 0;
@@ -181,7 +183,8 @@ static inline void oss_forget(oss_upload *upload)
 static inline oss_upload *oss_upload_of(oss_model *model, const char *key, const char *id)
 {
     for (int i = 0; i < OSS_UPLOADS; i++)
-        if (model->upload[i].key[0] && strcmp(model->upload[i].key, key) == 0 && strcmp(model->upload[i].id, id) == 0)
+        if (model->upload[i].key[0] && strcmp(model->upload[i].key, key) == 0 &&
+            strcmp(model->upload[i].id, id) == 0)
             return &model->upload[i];
     return NULL;
 }
@@ -198,16 +201,19 @@ static inline void oss_initiate(oss_model *model, const char *key, int forbid, o
         if (++upload == model->upload + OSS_UPLOADS)
             abort();
     snprintf(upload->key, sizeof upload->key, "%s", key);
-    snprintf(upload->id, sizeof upload->id, "0004B9%08X%s", ++model->ids, model->id_tail ? model->id_tail : "");
+    snprintf(upload->id, sizeof upload->id, "0004B9%08X%s", ++model->ids,
+             model->id_tail ? model->id_tail : "");
     oss_result_init(out, 200, NULL);
-    out->len = (size_t)snprintf(out->text, sizeof out->text,
-                                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<InitiateMultipartUploadResult>\n"
-                                "  <Bucket>cams-test</Bucket>\n  <UploadId>%s</UploadId>\n"
-                                "</InitiateMultipartUploadResult>", upload->id);
+    out->len = (size_t)snprintf(
+        out->text, sizeof out->text,
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<InitiateMultipartUploadResult>\n"
+        "  <Bucket>cams-test</Bucket>\n  <UploadId>%s</UploadId>\n"
+        "</InitiateMultipartUploadResult>",
+        upload->id);
 }
 
-static inline void oss_upload_part(oss_model *model, const char *key, const char *id, uint64_t number,
-                                   const void *data, size_t len, oss_result *out)
+static inline void oss_upload_part(oss_model *model, const char *key, const char *id,
+                                   uint64_t number, const void *data, size_t len, oss_result *out)
 {
     oss_upload *upload = oss_upload_of(model, key, id);
     oss_part *part;
@@ -229,9 +235,10 @@ static inline void oss_upload_part(oss_model *model, const char *key, const char
     snprintf(out->etag, sizeof out->etag, "\"%032" PRIX64 "\"", out->crc);
 }
 
-/* `all`: x-oss-complete-all; without it the body would have to list the parts, which ossmedia never does. */
-static inline void oss_complete(oss_model *model, const char *key, const char *id, int all, int forbid,
-                                oss_result *out)
+/* `all`: x-oss-complete-all; without it the body would have to list the parts, which ossmedia never
+ * does. */
+static inline void oss_complete(oss_model *model, const char *key, const char *id, int all,
+                                int forbid, oss_result *out)
 {
     oss_upload *upload = oss_upload_of(model, key, id);
     oss_object *object;
@@ -260,8 +267,10 @@ static inline void oss_complete(oss_model *model, const char *key, const char *i
     oss_forget(upload);
     oss_describe(object, out);
     out->type = NULL;
-    out->len = (size_t)snprintf(out->text, sizeof out->text, "<CompleteMultipartUploadResult><ETag>%s</ETag>"
-                                "</CompleteMultipartUploadResult>", out->etag);
+    out->len = (size_t)snprintf(out->text, sizeof out->text,
+                                "<CompleteMultipartUploadResult><ETag>%s</ETag>"
+                                "</CompleteMultipartUploadResult>",
+                                out->etag);
 }
 
 static inline void oss_abort(oss_model *model, const char *key, const char *id, oss_result *out)

@@ -1,6 +1,7 @@
-/* oss_peer.h - a small hostile OSS on 127.0.0.1: requests flow in over real sockets, take effect in oss_objects.h none, once or
- * twice, and the answer is true, wrong, cut, lost, early or rubbish as the test's script says. Every request is recorded.
- * One thread accepts, one serves each connection; it never checks signatures and never sleeps. */
+/* oss_peer.h - a small hostile OSS on 127.0.0.1: requests flow in over real sockets, take effect in
+ * oss_objects.h none, once or twice, and the answer is true, wrong, cut, lost, early or rubbish as
+ * the test's script says. Every request is recorded. One thread accepts, one serves each
+ * connection; it never checks signatures and never sleeps. */
 #ifndef OM_OSS_PEER_H
 #define OM_OSS_PEER_H
 
@@ -17,7 +18,7 @@ enum { PEER_RECORDS = 4096, PEER_FAULTS = 32 };
 typedef struct peer_record {
     int op, status; /* status 0: no answer was given */
     uint64_t body_len;
-    char *head;     /* as it came */
+    char *head; /* as it came */
 } peer_record;
 
 typedef struct peer_conn {
@@ -106,7 +107,8 @@ static inline int peer_note(peer *p, const peer_request *r, peer_fault *fault)
 }
 
 /* Under the lock: lets the request take effect and says what the answer would be. */
-static inline void peer_take_effect(peer *p, peer_request *r, const peer_fault *f, oss_result *result, int number)
+static inline void peer_take_effect(peer *p, peer_request *r, const peer_fault *f,
+                                    oss_result *result, int number)
 {
     oss_result first;
 
@@ -158,7 +160,8 @@ static inline int peer_serve_one(peer_conn *c, peer_request *r)
         peer_answer(c->fd, r, &fault, &result, number + 1);
     pthread_mutex_unlock(&p->lock);
     free(r->body);
-    return whole && !fault.early && !fault.close && !fault.cut && fault.say != SAY_NOTHING && fault.say != SAY_RAW;
+    return whole && !fault.early && !fault.close && !fault.cut && fault.say != SAY_NOTHING &&
+           fault.say != SAY_RAW;
 }
 
 static inline void *peer_serve(void *arg)
@@ -216,8 +219,8 @@ static inline peer *peer_start(void)
         abort();
     pthread_mutex_init(&p->lock, NULL);
     p->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (p->fd < 0 || bind(p->fd, (struct sockaddr *)&address, size) != 0 || listen(p->fd, 64) != 0 ||
-        getsockname(p->fd, (struct sockaddr *)&address, &size) != 0)
+    if (p->fd < 0 || bind(p->fd, (struct sockaddr *)&address, size) != 0 ||
+        listen(p->fd, 64) != 0 || getsockname(p->fd, (struct sockaddr *)&address, &size) != 0)
         abort();
     p->port = ntohs(address.sin_port);
     if (pthread_create(&p->thread, NULL, peer_accept, p) != 0)
@@ -309,7 +312,8 @@ static inline int peer_said(peer *p, int op, int nth, const char *text)
 }
 
 /* 1: the object is there, of this type (NULL: any), and holds exactly these bytes. */
-static inline int peer_holds(peer *p, const char *key, const char *type, const void *data, size_t len)
+static inline int peer_holds(peer *p, const char *key, const char *type, const void *data,
+                             size_t len)
 {
     oss_object *object;
     int holds;
@@ -322,7 +326,8 @@ static inline int peer_holds(peer *p, const char *key, const char *type, const v
     return holds;
 }
 
-static inline void peer_set(peer *p, const char *key, const char *type, const void *data, size_t len)
+static inline void peer_set(peer *p, const char *key, const char *type, const void *data,
+                            size_t len)
 {
     pthread_mutex_lock(&p->lock);
     oss_set(&p->model, key, type, data, len);

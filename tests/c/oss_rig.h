@@ -1,5 +1,6 @@
-/* oss_rig.h - one store, one stream and a witness against the peer: the test gives pseudo-random bytes, the rig keeps a copy of every
- * byte that was taken, and at the end OSS, the stream's figures and the witness must agree. */
+/* oss_rig.h - one store, one stream and a witness against the peer: the test gives pseudo-random
+ * bytes, the rig keeps a copy of every byte that was taken, and at the end OSS, the stream's
+ * figures and the witness must agree. */
 #ifndef OM_OSS_RIG_H
 #define OM_OSS_RIG_H
 
@@ -38,7 +39,8 @@ static inline om_config rig_config(const peer *p, char endpoint[64])
 
 static inline void rig_credentials(rig *r)
 {
-    om_credentials credentials = {"STS.NTestKeyId", "SecretCanary/0123456789", "TokenCanary+0123456789=="};
+    om_credentials credentials = {"STS.NTestKeyId", "SecretCanary/0123456789",
+                                  "TokenCanary+0123456789=="};
 
     if (om_store_set_credentials(r->store, &credentials, &r->err) != OM_OK)
         abort();
@@ -96,7 +98,8 @@ static inline int rig_give(rig *r, size_t len, int last)
         r->seed ^= r->seed << 13;
         r->seed ^= r->seed >> 7;
         r->seed ^= r->seed << 17;
-        memcpy(r->bytes + r->len + i, &r->seed, len - i < sizeof r->seed ? len - i : sizeof r->seed);
+        memcpy(r->bytes + r->len + i, &r->seed,
+               len - i < sizeof r->seed ? len - i : sizeof r->seed);
     }
     memcpy(data, r->bytes + r->len, len);
     rc = om_stream_give(r->stream, len, last, &r->err);
@@ -155,7 +158,9 @@ static inline om_stats rig_stats(rig *r)
 /* 1: OSS holds exactly the witness's bytes [from, to) at `key`. */
 static inline int rig_holds(rig *r, const char *key, size_t from, size_t to)
 {
-    return to <= r->len && peer_holds(r->peer, key, NULL, r->bytes + from, to - from);
+    const char *bytes = r->bytes ? r->bytes + from : "";
+
+    return to <= r->len && peer_holds(r->peer, key, NULL, bytes, to - from);
 }
 
 /* 1: everything given is acknowledged, and the figures say so. */
@@ -172,9 +177,10 @@ static inline int rig_complete(rig *r, const char *key)
 {
     char etag[48];
 
-    snprintf(etag, sizeof etag, "%016" PRIX64 "%016zX", om_crc64(0, r->bytes ? r->bytes : "", r->len), r->len);
-    return rig_drain(r) == OM_DONE && rig_holds(r, key, 0, r->len) && rig_all_stored(r) && r->untidy == 0 &&
-           strcmp(rig_stats(r).etag, etag) == 0;
+    snprintf(etag, sizeof etag, "%016" PRIX64 "%016zX",
+             om_crc64(0, r->bytes ? r->bytes : "", r->len), r->len);
+    return rig_drain(r) == OM_DONE && rig_holds(r, key, 0, r->len) && rig_all_stored(r) &&
+           r->untidy == 0 && strcmp(rig_stats(r).etag, etag) == 0;
 }
 
 #endif

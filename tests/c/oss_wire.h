@@ -1,5 +1,6 @@
-/* oss_wire.h - the words of the tests' server: a request's head flows in and becomes an operation on oss_objects.h, a result and the
- * script's fault flow in and become an answer, true or not. Knows no threads and keeps nothing. */
+/* oss_wire.h - the words of the tests' server: a request's head flows in and becomes an operation
+ * on oss_objects.h, a result and the script's fault flow in and become an answer, true or not.
+ * Knows no threads and keeps nothing. */
 #ifndef OM_OSS_WIRE_H
 #define OM_OSS_WIRE_H
 
@@ -9,8 +10,18 @@
 
 #include "oss_objects.h"
 
-enum { PEER_ANY = 0, PEER_PUT, PEER_PART, PEER_APPEND, PEER_HEAD, PEER_GET, PEER_INITIATE, PEER_COMPLETE, PEER_ABORT,
-       PEER_OTHER };
+enum {
+    PEER_ANY = 0,
+    PEER_PUT,
+    PEER_PART,
+    PEER_APPEND,
+    PEER_HEAD,
+    PEER_GET,
+    PEER_INITIATE,
+    PEER_COMPLETE,
+    PEER_ABORT,
+    PEER_OTHER
+};
 enum { SAY_TRUTH = 0, SAY_NOTHING, SAY_STATUS, SAY_RAW };
 enum { CRC_TRUE = 0, CRC_WRONG, CRC_NONE };
 enum { PEER_HEAD_MAX = 32768 };
@@ -20,18 +31,19 @@ enum { PEER_HEAD_MAX = 32768 };
 
 /* What happens to some requests instead of the usual. */
 typedef struct peer_fault {
-    int op;               /* PEER_*; PEER_ANY: every operation */
-    const char *match;    /* a piece of the target; NULL: any */
-    int nth, times;       /* the nth of these and the times-1 behind it; 0 counts as 1; times -1: for ever */
-    int effect;           /* how often the request takes effect: 0, 1, 2 */
-    int second;           /* effect 2: the client hears of the second */
-    int flip;             /* 1: a bit of the body turns over on the way */
-    int say;              /* SAY_* */
-    int early;            /* 1: the answer goes out, and the connection with it, before the body was read */
-    int close;            /* 1: the connection is closed behind the answer without a word */
-    int cut;              /* n: only n bytes of the answer go out, then the connection is closed; -1: none */
-    int stop;             /* n: only n bytes of the body are read, then the connection is reset; no effect */
-    int status;           /* SAY_STATUS */
+    int op;            /* PEER_*; PEER_ANY: every operation */
+    const char *match; /* a piece of the target; NULL: any */
+    int nth,
+        times;  /* the nth of these and the times-1 behind it; 0 counts as 1; times -1: for ever */
+    int effect; /* how often the request takes effect: 0, 1, 2 */
+    int second; /* effect 2: the client hears of the second */
+    int flip;   /* 1: a bit of the body turns over on the way */
+    int say;    /* SAY_* */
+    int early;  /* 1: the answer goes out, and the connection with it, before the body was read */
+    int close;  /* 1: the connection is closed behind the answer without a word */
+    int cut;    /* n: only n bytes of the answer go out, then the connection is closed; -1: none */
+    int stop;   /* n: only n bytes of the body are read, then the connection is reset; no effect */
+    int status; /* SAY_STATUS */
     const char *code;     /* of the error; NULL: no body */
     const char *headers;  /* more lines, "Name: value\r\n" */
     const char *raw;      /* SAY_RAW: the whole answer; SAY_TRUTH and SAY_STATUS: the body */
@@ -40,9 +52,21 @@ typedef struct peer_fault {
     int seen;             /* the peer's own count */
 } peer_fault;
 
-#define LOST(operation) (peer_fault){.op = (operation), .effect = 1, .say = SAY_NOTHING}
-#define DROPPED(operation) (peer_fault){.op = (operation), .say = SAY_NOTHING}
-#define REFUSED(operation, s, c) (peer_fault){.op = (operation), .say = SAY_STATUS, .status = (s), .code = (c)}
+#define LOST(operation)                                                                            \
+    (peer_fault)                                                                                   \
+    {                                                                                              \
+        .op = (operation), .effect = 1, .say = SAY_NOTHING                                         \
+    }
+#define DROPPED(operation)                                                                         \
+    (peer_fault)                                                                                   \
+    {                                                                                              \
+        .op = (operation), .say = SAY_NOTHING                                                      \
+    }
+#define REFUSED(operation, s, c)                                                                   \
+    (peer_fault)                                                                                   \
+    {                                                                                              \
+        .op = (operation), .say = SAY_STATUS, .status = (s), .code = (c)                           \
+    }
 
 typedef struct peer_request {
     char head[PEER_HEAD_MAX], method[16], key[OSS_KEY], query[1024];
@@ -104,7 +128,8 @@ static inline void peer_parse(peer_request *r)
     at = strchr(at + 2, '/');
     mark = memchr(at, '?', (size_t)(end - at));
     peer_decode(at + 1, (size_t)((mark ? mark : end) - at - 1), r->key, sizeof r->key);
-    snprintf(r->query, sizeof r->query, "%.*s", mark ? (int)(end - mark - 1) : 0, mark ? mark + 1 : "");
+    snprintf(r->query, sizeof r->query, "%.*s", mark ? (int)(end - mark - 1) : 0,
+             mark ? mark + 1 : "");
     r->op = peer_op(r);
 }
 
@@ -150,7 +175,8 @@ typedef struct peer_text {
     size_t len;
 } peer_text;
 
-static inline void peer_add(peer_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static inline void peer_add(peer_text *text, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 static inline void peer_add(peer_text *text, const char *format, ...)
 {
     va_list args;
@@ -170,7 +196,8 @@ static inline void peer_add_base64(peer_text *text, const char *from)
         unsigned c = i + 2 < len ? (unsigned char)from[i + 2] : 0;
 
         peer_add(text, "%c%c%c%c", digits[a >> 2], digits[(a & 3) << 4 | b >> 4],
-                 i + 1 < len ? digits[(b & 15) << 2 | c >> 6] : '=', i + 2 < len ? digits[c & 63] : '=');
+                 i + 1 < len ? digits[(b & 15) << 2 | c >> 6] : '=',
+                 i + 2 < len ? digits[c & 63] : '=');
     }
 }
 
@@ -186,23 +213,9 @@ static inline void peer_send(int fd, const char *data, size_t len)
     }
 }
 
-static inline void peer_answer(int fd, const peer_request *r, const peer_fault *f, const oss_result *result, int id)
+static inline void peer_add_headers(peer_text *out, const peer_request *r, const peer_fault *f,
+                                    const oss_result *result, const char *error)
 {
-    peer_text *out = calloc(1, sizeof *out);
-    char error[512] = "";
-    const char *data = result->data ? result->data : result->text;
-    size_t len = result->len;
-
-    if (!out)
-        abort();
-    if (result->code)
-        snprintf(error, sizeof error, "<?xml version=\"1.0\"?>\n<Error><Code>%s</Code><Message>words of %s</Message>"
-                 "<RequestId>REQ%d</RequestId><EC>0001-00000001</EC></Error>", result->code, result->code, id);
-    if (error[0] || f->raw) {
-        data = f->raw ? f->raw : error;
-        len = strlen(data);
-    }
-    peer_add(out, "HTTP/1.1 %d Said\r\nDate: " PEER_DATE "\r\nx-oss-request-id: REQ%d\r\n", result->status, id);
     if (result->etag[0])
         peer_add(out, "ETag: %s\r\n", result->etag);
     if (result->has_crc && f->crc != CRC_NONE)
@@ -218,7 +231,32 @@ static inline void peer_answer(int fd, const peer_request *r, const peer_fault *
         peer_add_base64(out, error);
         peer_add(out, "\r\n");
     }
-    peer_add(out, "%sContent-Length: %" PRId64 "\r\n\r\n", f->headers ? f->headers : "",
+    peer_add(out, "%s", f->headers ? f->headers : "");
+}
+
+static inline void peer_answer(int fd, const peer_request *r, const peer_fault *f,
+                               const oss_result *result, int id)
+{
+    peer_text *out = calloc(1, sizeof *out);
+    char error[512] = "";
+    const char *data = result->data ? result->data : result->text;
+    size_t len = result->len;
+
+    if (!out)
+        abort();
+    if (result->code)
+        snprintf(error, sizeof error,
+                 "<?xml version=\"1.0\"?>\n<Error><Code>%s</Code><Message>words of %s</Message>"
+                 "<RequestId>REQ%d</RequestId><EC>0001-00000001</EC></Error>",
+                 result->code, result->code, id);
+    if (error[0] || f->raw) {
+        data = f->raw ? f->raw : error;
+        len = strlen(data);
+    }
+    peer_add(out, "HTTP/1.1 %d Said\r\nDate: " PEER_DATE "\r\nx-oss-request-id: REQ%d\r\n",
+             result->status, id);
+    peer_add_headers(out, r, f, result, error);
+    peer_add(out, "Content-Length: %" PRId64 "\r\n\r\n",
              result->head_length >= 0 ? result->head_length : (int64_t)len);
     if (r->op != PEER_HEAD && len <= sizeof error)
         peer_add(out, "%.*s", (int)len, data); /* one piece, one packet */

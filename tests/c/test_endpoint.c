@@ -1,4 +1,5 @@
-/* test_endpoint.c - endpoint and proxy texts: where a bucket lives in each style of addressing, and what is refused by name. */
+/* test_endpoint.c - endpoint and proxy texts: where a bucket lives in each style of addressing, and
+ * what is refused by name. */
 #include "endpoint.h"
 #include "tap.h"
 
@@ -14,16 +15,20 @@ static const good goods[] = {
      "cams.oss-cn-hangzhou.aliyuncs.com", 443, 1, 0},
     {"http://oss-cn-hangzhou.aliyuncs.com/", OM_ADDRESS_HOST, "cams.oss-cn-hangzhou.aliyuncs.com",
      "cams.oss-cn-hangzhou.aliyuncs.com", 80, 0, 0},
-    {"https://oss.example.com:443", OM_ADDRESS_HOST, "cams.oss.example.com", "cams.oss.example.com", 443, 1, 0},
-    {"https://oss.example.com:80", OM_ADDRESS_HOST, "cams.oss.example.com", "cams.oss.example.com:80", 80, 1, 0},
+    {"https://oss.example.com:443", OM_ADDRESS_HOST, "cams.oss.example.com", "cams.oss.example.com",
+     443, 1, 0},
+    {"https://oss.example.com:80", OM_ADDRESS_HOST, "cams.oss.example.com",
+     "cams.oss.example.com:80", 80, 1, 0},
     {"http://localhost:8080", OM_ADDRESS_HOST, "cams.localhost", "cams.localhost:8080", 8080, 0, 0},
     {"http://127.0.0.1:8080", OM_ADDRESS_PATH, "127.0.0.1", "127.0.0.1:8080", 8080, 0, 1},
     {"http://127.0.0.1", OM_ADDRESS_PATH, "127.0.0.1", "127.0.0.1", 80, 0, 1},
     {"http://[::1]:8080", OM_ADDRESS_PATH, "::1", "[::1]:8080", 8080, 0, 1},
     {"https://[2001:DB8::7]/", OM_ADDRESS_PATH, "2001:DB8::7", "[2001:DB8::7]", 443, 1, 1},
-    {"https://media.example.com", OM_ADDRESS_CNAME, "media.example.com", "media.example.com", 443, 1, 0},
+    {"https://media.example.com", OM_ADDRESS_CNAME, "media.example.com", "media.example.com", 443,
+     1, 0},
     {"http://oss_box.lan:65535", OM_ADDRESS_CNAME, "oss_box.lan", "oss_box.lan:65535", 65535, 0, 0},
-    {"http://1.2.3.example:1", OM_ADDRESS_HOST, "cams.1.2.3.example", "cams.1.2.3.example:1", 1, 0, 0},
+    {"http://1.2.3.example:1", OM_ADDRESS_HOST, "cams.1.2.3.example", "cams.1.2.3.example:1", 1, 0,
+     0},
 };
 
 static void test_good(void)
@@ -35,8 +40,10 @@ static void test_good(void)
         om_error err;
 
         OK(om__endpoint_parse(&e, &config, &err) == OM_OK, "%s is good", g->endpoint);
-        OK(e.host && strcmp(e.host, g->host) == 0 && strcmp(e.host_line, g->host_line) == 0, "%s: hosts", g->endpoint);
-        OK(e.port == g->port && e.https == g->https && e.path_style == g->path_style && !e.proxy_host,
+        OK(e.host && strcmp(e.host, g->host) == 0 && strcmp(e.host_line, g->host_line) == 0,
+           "%s: hosts", g->endpoint);
+        OK(e.port == g->port && e.https == g->https && e.path_style == g->path_style &&
+               !e.proxy_host,
            "%s: port, scheme, style, no proxy", g->endpoint);
         om__endpoint_free(&e);
         OK(!e.host && !e.host_line, "%s: freed", g->endpoint);
@@ -90,13 +97,16 @@ static void test_bad(void)
 {
     for (size_t i = 0; i < sizeof bads / sizeof bads[0]; i++) {
         const bad *b = &bads[i];
-        om_config config = {.endpoint = b->endpoint, .bucket = "cams", .address = b->address, .proxy = b->proxy};
+        om_config config = {
+            .endpoint = b->endpoint, .bucket = "cams", .address = b->address, .proxy = b->proxy};
         om__endpoint e;
         om_error err;
 
         om__error_clear(&err);
-        OK(om__endpoint_parse(&e, &config, &err) == OM_E_ARG && err.code == OM_E_ARG, "bad endpoint %zu is refused", i);
-        OK(strncmp(err.message, b->field, strlen(b->field)) == 0, "bad endpoint %zu: %s", i, err.message);
+        OK(om__endpoint_parse(&e, &config, &err) == OM_E_ARG && err.code == OM_E_ARG,
+           "bad endpoint %zu is refused", i);
+        OK(strncmp(err.message, b->field, strlen(b->field)) == 0, "bad endpoint %zu: %s", i,
+           err.message);
         OK(!strstr(err.message, "word"), "bad endpoint %zu: no password in the message", i);
         om__endpoint_free(&e);
     }
@@ -109,7 +119,8 @@ static void test_long(void)
     om__endpoint e;
 
     memset(text + 7, 'a', 254);
-    OK(om__endpoint_parse(&e, &config, NULL) == OM_E_ARG, "a host of 254 bytes is refused, also without an om_error");
+    OK(om__endpoint_parse(&e, &config, NULL) == OM_E_ARG,
+       "a host of 254 bytes is refused, also without an om_error");
     om__endpoint_free(&e);
     text[7 + 253] = '\0';
     OK(om__endpoint_parse(&e, &config, NULL) == OM_OK, "a host of 253 bytes is good");
@@ -122,7 +133,8 @@ static void test_proxy(void)
     om__endpoint e;
 
     OK(om__endpoint_parse(&e, &config, NULL) == OM_OK, "a proxy");
-    OK(e.proxy_host && strcmp(e.proxy_host, "::1") == 0 && e.proxy_port == 3128, "its host and port");
+    OK(e.proxy_host && strcmp(e.proxy_host, "::1") == 0 && e.proxy_port == 3128,
+       "its host and port");
     om__endpoint_free(&e);
     config.proxy = "";
     OK(om__endpoint_parse(&e, &config, NULL) == OM_OK && !e.proxy_host, "an empty proxy is none");

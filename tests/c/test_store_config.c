@@ -1,5 +1,5 @@
-/* test_store_config.c - a store's configuration, credentials and presigned URLs: what is refused, by which name, and that no secret
- * comes back in a message. */
+/* test_store_config.c - a store's configuration, credentials and presigned URLs: what is refused,
+ * by which name, and that no secret comes back in a message. */
 #include "oss_rig.h"
 
 static peer *oss;
@@ -15,7 +15,8 @@ static int open_with(const char *field, om_config config)
     om_store *store = (om_store *)&err;
     int rc = om_store_new(&store, &config, &err);
 
-    OK(rc == OM_E_ARG && err.code == OM_E_ARG && !store, "%s is refused and leaves no store", field);
+    OK(rc == OM_E_ARG && err.code == OM_E_ARG && !store, "%s is refused and leaves no store",
+       field);
     OK(strncmp(err.message, field, strlen(field)) == 0, "by its name: %s", err.message);
     OK(om_store_new(&store, &config, NULL) == OM_E_ARG, "also without an om_error");
     return rc;
@@ -24,14 +25,17 @@ static int open_with(const char *field, om_config config)
 static void test_config(void)
 {
     static char long_bucket[65], long_region[66];
-    const om_config base = {.endpoint = "http://127.0.0.1:1", .bucket = "cams-test", .region = "cn-hangzhou",
-                            .address = OM_ADDRESS_PATH, .signature = 4};
+    const om_config base = {.endpoint = "http://127.0.0.1:1",
+                            .bucket = "cams-test",
+                            .region = "cn-hangzhou",
+                            .address = OM_ADDRESS_PATH,
+                            .signature = 4};
     om_config c;
 
     memset(long_bucket, 'b', 64);
     memset(long_region, 'r', 65);
-    static const char *const buckets[] = {NULL, "", "ab", long_bucket, "Cams", "ca_ms", "-cams", "cams-", "ca.ms", "ca/ms",
-                                          "cams\n"};
+    static const char *const buckets[] = {NULL,    "",      "ab",    long_bucket, "Cams",  "ca_ms",
+                                          "-cams", "cams-", "ca.ms", "ca/ms",     "cams\n"};
     for (size_t i = 0; i < sizeof buckets / sizeof buckets[0]; i++) {
         c = base;
         c.bucket = buckets[i];
@@ -53,7 +57,10 @@ static void test_config(void)
 static void test_limits(void)
 {
     static char bucket[64];
-    om_config config = {.endpoint = "http://127.0.0.1:1", .bucket = "abc", .address = OM_ADDRESS_PATH, .signature = 1};
+    om_config config = {.endpoint = "http://127.0.0.1:1",
+                        .bucket = "abc",
+                        .address = OM_ADDRESS_PATH,
+                        .signature = 1};
     om_store *store;
 
     OK(om_store_new(&store, &config, NULL) == OM_OK, "V1 needs no region; 3 characters of bucket");
@@ -70,9 +77,16 @@ static void test_credentials(void)
 {
     static char long_text[258];
     om_credentials cases[] = {
-        {NULL, "SecretCanary", NULL}, {"", "SecretCanary", NULL}, {"id", NULL, "TokenCanary"}, {"id", "", "TokenCanary"},
-        {"i d", "SecretCanary", NULL}, {"id", "SecretCanary\n", NULL}, {"id", "SecretCanary", "Token\rCanary"},
-        {"id\r\nX: y", "SecretCanary", NULL}, {"id", "SecretCanary", "TokenCanary\xC3\xB6"}, {long_text, "SecretCanary", NULL},
+        {NULL, "SecretCanary", NULL},
+        {"", "SecretCanary", NULL},
+        {"id", NULL, "TokenCanary"},
+        {"id", "", "TokenCanary"},
+        {"i d", "SecretCanary", NULL},
+        {"id", "SecretCanary\n", NULL},
+        {"id", "SecretCanary", "Token\rCanary"},
+        {"id\r\nX: y", "SecretCanary", NULL},
+        {"id", "SecretCanary", "TokenCanary\xC3\xB6"},
+        {long_text, "SecretCanary", NULL},
         {"id", long_text, NULL},
     };
     rig r;
@@ -81,14 +95,22 @@ static void test_credentials(void)
     memset(long_text, 'x', 257);
     rig_store(&r, oss, 1);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        OK(om_store_set_credentials(r.store, &cases[i], &r.err) == OM_E_ARG, "bad credentials %zu: %s", i, r.err.message);
-        OK(!strstr(r.err.message, "Canary") && !strstr(r.err.message, "xxx"), "no secret in the message");
+        OK(om_store_set_credentials(r.store, &cases[i], &r.err) == OM_E_ARG,
+           "bad credentials %zu: %s", i, r.err.message);
+        OK(!strstr(r.err.message, "Canary") && !strstr(r.err.message, "xxx"),
+           "no secret in the message");
     }
-    OK(om_store_exchange(r.store, "PUT", "k", NULL, NULL, "x", 1, NULL, 0, &answer, &r.err) == OM_OK &&
-       peer_said(oss, PEER_PUT, 1, "TokenCanary+0123456789=="), "after bad ones the old ones are still used");
-    OK(om_store_set_credentials(r.store, &(om_credentials){"LTAI.id", "secret", ""}, &r.err) == OM_OK, "no token");
-    OK(om_store_exchange(r.store, "PUT", "k", NULL, NULL, "x", 1, NULL, 0, &answer, &r.err) == OM_OK &&
-       !peer_said(oss, PEER_PUT, 2, "oken") && peer_said(oss, PEER_PUT, 2, "LTAI.id/"), "all three are replaced together");
+    OK(om_store_exchange(r.store, "PUT", "k", NULL, NULL, "x", 1, NULL, 0, &answer, &r.err) ==
+               OM_OK &&
+           peer_said(oss, PEER_PUT, 1, "TokenCanary+0123456789=="),
+       "after bad ones the old ones are still used");
+    OK(om_store_set_credentials(r.store, &(om_credentials){"LTAI.id", "secret", ""}, &r.err) ==
+           OM_OK,
+       "no token");
+    OK(om_store_exchange(r.store, "PUT", "k", NULL, NULL, "x", 1, NULL, 0, &answer, &r.err) ==
+               OM_OK &&
+           !peer_said(oss, PEER_PUT, 2, "oken") && peer_said(oss, PEER_PUT, 2, "LTAI.id/"),
+       "all three are replaced together");
     rig_close(&r);
 }
 
@@ -102,10 +124,13 @@ static void test_none(void)
 
     if (om_store_new(&store, &config, NULL) != OM_OK)
         abort();
-    OK(om_store_exchange(store, "PUT", "k", NULL, NULL, "x", 1, NULL, 0, &answer, &err) == OM_E_ARG &&
-       strstr(err.message, "credentials"), "no credentials: %s", err.message);
+    OK(om_store_exchange(store, "PUT", "k", NULL, NULL, "x", 1, NULL, 0, &answer, &err) ==
+               OM_E_ARG &&
+           strstr(err.message, "credentials"),
+       "no credentials: %s", err.message);
     OK(om_store_sign_url(store, "GET", "k", NULL, NULL, 60, url, sizeof url, &err) == OM_E_ARG &&
-       strstr(err.message, "credentials"), "nor for a URL");
+           strstr(err.message, "credentials"),
+       "nor for a URL");
     OK(peer_count(oss, PEER_ANY) == 0, "nothing was sent");
     om_store_free(store);
 }
@@ -118,8 +143,10 @@ static void test_clock(void)
     rig_store(&r, oss, 1);
     /* As far ahead of this machine that the year cannot be its own. */
     om_store_set_clock(r.store, INT64_C(86400) * 366 * 1000);
-    OK(om_store_exchange(r.store, "PUT", "k", NULL, NULL, "x", 1, NULL, 0, &answer, &r.err) == OM_OK &&
-       peer_said(oss, PEER_PUT, 1, "x-oss-date: 30"), "the clock's lead is signed");
+    OK(om_store_exchange(r.store, "PUT", "k", NULL, NULL, "x", 1, NULL, 0, &answer, &r.err) ==
+               OM_OK &&
+           peer_said(oss, PEER_PUT, 1, "x-oss-date: 30"),
+       "the clock's lead is signed");
     rig_close(&r);
 }
 
@@ -130,25 +157,50 @@ static void test_presign(void)
     int len;
 
     rig_store(&r, oss, 1);
-    snprintf(host, sizeof host, "http://127.0.0.1:%u/cams-test/cam/clip%%201.mp4?", (unsigned)oss->port);
-    len = om_store_sign_url(r.store, "GET", "cam/clip 1.mp4", NULL, NULL, 600, url, sizeof url, &r.err);
+    snprintf(host, sizeof host, "http://127.0.0.1:%u/cams-test/cam/clip%%201.mp4?",
+             (unsigned)oss->port);
+    len = om_store_sign_url(r.store, "GET", "cam/clip 1.mp4", NULL, NULL, 600, url, sizeof url,
+                            &r.err);
     OK(len > 0 && strlen(url) == (size_t)len, "a URL of %d bytes", len);
     OK(strncmp(url, host, strlen(host)) == 0, "its host and key");
-    OK(strstr(url, "x-oss-signature-version=OSS4-HMAC-SHA256") && strstr(url, "x-oss-expires=600") &&
-       strstr(url, "x-oss-security-token=TokenCanary%2B0123456789%3D%3D") && strstr(url, "x-oss-signature="), "signed");
+    OK(strstr(url, "x-oss-signature-version=OSS4-HMAC-SHA256") &&
+           strstr(url, "x-oss-expires=600") &&
+           strstr(url, "x-oss-security-token=TokenCanary%2B0123456789%3D%3D") &&
+           strstr(url, "x-oss-signature="),
+       "signed");
     OK(!strstr(url, "SecretCanary"), "the secret is not in it");
-    OK(om_store_sign_url(r.store, "GET", "cam/clip 1.mp4", NULL, NULL, 600, url, (size_t)len + 1, &r.err) == len,
+    OK(om_store_sign_url(r.store, "GET", "cam/clip 1.mp4", NULL, NULL, 600, url, (size_t)len + 1,
+                         &r.err) == len,
        "it fits with its NUL");
-    OK(om_store_sign_url(r.store, "GET", "cam/clip 1.mp4", NULL, NULL, 600, url, (size_t)len, &r.err) == OM_E_ARG &&
-       !strstr(r.err.message, "Canary"), "one byte less is refused: %s", r.err.message);
-    OK(om_store_sign_url(r.store, "GET", "k", NULL, NULL, 604800, url, sizeof url, &r.err) > 0, "seven days");
-    OK(om_store_sign_url(r.store, "GET", "k", NULL, NULL, 604801, url, sizeof url, &r.err) == OM_E_ARG &&
-       strstr(r.err.message, "expires_s"), "a second more is refused: %s", r.err.message);
-    OK(om_store_sign_url(r.store, "GET", "k", NULL, NULL, 0, url, sizeof url, &r.err) == OM_E_ARG, "0 seconds, too");
-    OK(om_store_sign_url(r.store, "GET", "/k", NULL, NULL, 60, url, sizeof url, &r.err) == OM_E_ARG &&
-       strstr(r.err.message, "key"), "a bad key: %s", r.err.message);
-    OK(om_store_sign_url(r.store, "PUT", "k", "partNumber=1&uploadId=X", "x-oss-meta-a: b\n", 60, url, sizeof url, &r.err) > 0
-       && strstr(url, "partNumber=1&uploadId=X"), "a query of one's own");
+    OK(om_store_sign_url(r.store, "GET", "cam/clip 1.mp4", NULL, NULL, 600, url, (size_t)len,
+                         &r.err) == OM_E_ARG &&
+           !strstr(r.err.message, "Canary"),
+       "one byte less is refused: %s", r.err.message);
+    rig_close(&r);
+}
+
+static void test_presign_limits(void)
+{
+    char url[2048];
+    rig r;
+
+    rig_store(&r, oss, 1);
+    OK(om_store_sign_url(r.store, "GET", "k", NULL, NULL, 604800, url, sizeof url, &r.err) > 0,
+       "seven days");
+    OK(om_store_sign_url(r.store, "GET", "k", NULL, NULL, 604801, url, sizeof url, &r.err) ==
+               OM_E_ARG &&
+           strstr(r.err.message, "expires_s"),
+       "a second more is refused: %s", r.err.message);
+    OK(om_store_sign_url(r.store, "GET", "k", NULL, NULL, 0, url, sizeof url, &r.err) == OM_E_ARG,
+       "0 seconds, too");
+    OK(om_store_sign_url(r.store, "GET", "/k", NULL, NULL, 60, url, sizeof url, &r.err) ==
+               OM_E_ARG &&
+           strstr(r.err.message, "key"),
+       "a bad key: %s", r.err.message);
+    OK(om_store_sign_url(r.store, "PUT", "k", "partNumber=1&uploadId=X", "x-oss-meta-a: b\n", 60,
+                         url, sizeof url, &r.err) > 0 &&
+           strstr(url, "partNumber=1&uploadId=X"),
+       "a query of one's own");
     OK(peer_count(oss, PEER_ANY) == 0, "nothing was sent");
     rig_close(&r);
 }
@@ -162,6 +214,7 @@ int main(void)
     test_none();
     test_clock();
     test_presign();
+    test_presign_limits();
     peer_stop(oss);
     return tap_done();
 }

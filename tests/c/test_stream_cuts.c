@@ -1,5 +1,6 @@
-/* test_stream_cuts.c - the connection dies at one offset after the other: in the answer behind an effect, and in the request before one. Each time
- * the caller hears of it or does not need to, and in the end every byte is there once. */
+/* test_stream_cuts.c - the connection dies at one offset after the other: in the answer behind an
+ * effect, and in the request before one. Each time the caller hears of it or does not need to, and
+ * in the end every byte is there once. */
 #include "oss_rig.h"
 
 #define KEY "cam/clip.mp4"
@@ -12,13 +13,17 @@ typedef struct flow {
 } flow;
 
 static const flow flows[] = {
-    {"PutObject", OM_REPLACE, PEER_PUT, 1}, {"PutObject, create", OM_CREATE, PEER_PUT, 1},
-    {"InitiateMultipartUpload", OM_REPLACE, PEER_INITIATE, 2}, {"UploadPart", OM_CREATE, PEER_PART, 2},
-    {"CompleteMultipartUpload", OM_CREATE, PEER_COMPLETE, 2}, {"HeadObject", OM_APPEND, PEER_HEAD, 2},
+    {"PutObject", OM_REPLACE, PEER_PUT, 1},
+    {"PutObject, create", OM_CREATE, PEER_PUT, 1},
+    {"InitiateMultipartUpload", OM_REPLACE, PEER_INITIATE, 2},
+    {"UploadPart", OM_CREATE, PEER_PART, 2},
+    {"CompleteMultipartUpload", OM_CREATE, PEER_COMPLETE, 2},
+    {"HeadObject", OM_APPEND, PEER_HEAD, 2},
     {"AppendObject", OM_APPEND, PEER_APPEND, 2},
 };
 
-/* Returns 1 when all went well. A kept-alive connection may be repeated in silence, so two cuts in a row. */
+/* Returns 1 when all went well. A kept-alive connection may be repeated in silence, so two cuts in
+ * a row. */
 static int survives(const flow *f, peer_fault fault)
 {
     int good, failures;

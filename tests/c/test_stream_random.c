@@ -1,5 +1,6 @@
-/* test_stream_random.c - random streams under random faults, the same ones in every run: whatever is lost, doubled, refused or wrong, the objects
- * joined by the stream's own figures are exactly the bytes given, and no figure ever claims more. */
+/* test_stream_random.c - random streams under random faults, the same ones in every run: whatever
+ * is lost, doubled, refused or wrong, the objects joined by the stream's own figures are exactly
+ * the bytes given, and no figure ever claims more. */
 #include "oss_rig.h"
 
 #define KEY "cam/clip.mp4"
@@ -30,12 +31,22 @@ static const char *name_of(int number, char out[48])
 static peer_fault any_fault(walk *w)
 {
     static const peer_fault palette[] = {
-        {.effect = 1, .say = SAY_NOTHING}, {.effect = 0, .say = SAY_NOTHING}, {.effect = 2}, {.effect = 2, .second = 1},
-        {.effect = 1, .crc = CRC_WRONG}, {.effect = 1, .crc = CRC_NONE}, {.effect = 1, .position = "7"}, {.effect = 1, .cut = 40},
-        {.say = SAY_STATUS, .status = 500, .code = "InternalError"}, {.effect = 1, .say = SAY_STATUS, .status = 502},
-        {.say = SAY_STATUS, .status = 503, .headers = "Retry-After: 1\r\n"}, {.effect = 1, .close = 1},
-        {.say = SAY_STATUS, .status = 403, .code = "SecurityTokenExpired"}, {.stop = 5000},
-        {.say = SAY_STATUS, .status = 403, .code = "RequestTimeTooSkewed"}, {.effect = 1, .say = SAY_RAW, .raw = "\r\n\r\n"},
+        {.effect = 1, .say = SAY_NOTHING},
+        {.effect = 0, .say = SAY_NOTHING},
+        {.effect = 2},
+        {.effect = 2, .second = 1},
+        {.effect = 1, .crc = CRC_WRONG},
+        {.effect = 1, .crc = CRC_NONE},
+        {.effect = 1, .position = "7"},
+        {.effect = 1, .cut = 40},
+        {.say = SAY_STATUS, .status = 500, .code = "InternalError"},
+        {.effect = 1, .say = SAY_STATUS, .status = 502},
+        {.say = SAY_STATUS, .status = 503, .headers = "Retry-After: 1\r\n"},
+        {.effect = 1, .close = 1},
+        {.say = SAY_STATUS, .status = 403, .code = "SecurityTokenExpired"},
+        {.stop = 5000},
+        {.say = SAY_STATUS, .status = 403, .code = "RequestTimeTooSkewed"},
+        {.effect = 1, .say = SAY_RAW, .raw = "\r\n\r\n"},
         {.effect = 1, .say = SAY_RAW, .raw = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
     };
     peer_fault fault = palette[below(w, sizeof palette / sizeof palette[0])];
@@ -54,7 +65,8 @@ static void intrude(walk *w)
 {
     char name[48];
 
-    if (w->mode == OM_APPEND && below(w, 12) == 0 && rig_stats(&w->rig).bytes_stored > w->from[w->names])
+    if (w->mode == OM_APPEND && below(w, 12) == 0 &&
+        rig_stats(&w->rig).bytes_stored > w->from[w->names])
         peer_foreign(oss, name_of(w->names, name), "intruder", 1 + below(w, 8));
 }
 
@@ -69,13 +81,15 @@ static int go_on_elsewhere(walk *w)
     return om_stream_restart(w->rig.stream, name_of(w->names, name), NULL) == OM_OK;
 }
 
-/* One pump; answers what the caller has to. Returns 0 when that is impossible, else 1, and 2 when all is done. */
+/* One pump; answers what the caller has to. Returns 0 when that is impossible, else 1, and 2 when
+ * all is done. */
 static int step(walk *w)
 {
     int rc = rig_pump(&w->rig);
     om_stats stats = rig_stats(&w->rig);
 
-    if (stats.bytes_stored > w->rig.len || stats.crc64 != om_crc64(0, w->rig.len ? w->rig.bytes : "", stats.bytes_stored))
+    if (stats.bytes_stored > w->rig.len ||
+        stats.crc64 != om_crc64(0, w->rig.len ? w->rig.bytes : "", stats.bytes_stored))
         return 0;
     if (rc == OM_E_FOREIGN || rc == OM_E_FULL)
         return go_on_elsewhere(w);
@@ -98,7 +112,8 @@ static int joined(walk *w)
         size_t len = w->from[i + 1] - w->from[i];
         oss_object *object = oss_find(&oss->model, name_of(i, name));
 
-        good &= len == 0 || (object && object->len >= len && memcmp(object->data, w->rig.bytes + w->from[i], len) == 0);
+        good &= len == 0 || (object && object->len >= len &&
+                             memcmp(object->data, w->rig.bytes + w->from[i], len) == 0);
         good &= i < w->names || !object || w->mode == OM_APPEND || object->len == len;
     }
     pthread_mutex_unlock(&oss->lock);
@@ -113,8 +128,11 @@ static int walk_once(uint32_t seed)
     w.mode = (int)below(&w, 3);
     w.blind = w.mode == OM_APPEND && below(&w, 4) == 0;
     blocks = 1 + (int)below(&w, 6);
-    rig_open(&w.rig, oss, (om_options){.key = KEY, .mode = w.mode, .block_count = 2 + below(&w, 3),
-                                       .append_limit = below(&w, 2) ? 250000 : 0});
+    rig_open(&w.rig, oss,
+             (om_options){.key = KEY,
+                          .mode = w.mode,
+                          .block_count = 2 + below(&w, 3),
+                          .append_limit = below(&w, 2) ? 250000 : 0});
     peer_blind(oss, w.blind);
     for (uint32_t i = 1 + below(&w, 4); i > 0 && !(w.blind && i > 2); i--)
         peer_script(oss, any_fault(&w));
@@ -127,9 +145,11 @@ static int walk_once(uint32_t seed)
         else
             good = step(&w);
     }
-    good = good == 2 && rig_pump(&w.rig) == OM_DONE && rig_all_stored(&w.rig) && w.rig.untidy == 0 && joined(&w);
+    good = good == 2 && rig_pump(&w.rig) == OM_DONE && rig_all_stored(&w.rig) &&
+           w.rig.untidy == 0 && joined(&w);
     if (!good)
-        printf("# seed %u, mode %d, blind %d, %d names: %s\n", (unsigned)seed, w.mode, w.blind, w.names + 1, w.rig.err.message);
+        printf("# seed %u, mode %d, blind %d, %d names: %s\n", (unsigned)seed, w.mode, w.blind,
+               w.names + 1, w.rig.err.message);
     rig_close(&w.rig);
     return good;
 }

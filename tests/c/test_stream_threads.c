@@ -1,5 +1,5 @@
-/* test_stream_threads.c - one writer and four pumps on one stream while answers are lost, refused and wrong: every byte once and in order, and
- * nothing for a thread sanitizer to say. */
+/* test_stream_threads.c - one writer and four pumps on one stream while answers are lost, refused
+ * and wrong: every byte once and in order, and nothing for a thread sanitizer to say. */
 #include <sched.h>
 #include <stdatomic.h>
 
@@ -37,12 +37,22 @@ static void script(int mode)
 {
     int op = mode == OM_APPEND ? PEER_APPEND : PEER_PART;
 
-    peer_script(oss, (peer_fault){.op = PEER_PART, .match = "partNumber=1&", .times = 20, .say = SAY_STATUS, .status = 503});
+    peer_script(oss, (peer_fault){.op = PEER_PART,
+                                  .match = "partNumber=1&",
+                                  .times = 20,
+                                  .say = SAY_STATUS,
+                                  .status = 503});
     peer_script(oss, (peer_fault){.op = op, .nth = 3, .times = 2, .effect = 1, .say = SAY_NOTHING});
     peer_script(oss, (peer_fault){.op = op, .nth = 9, .effect = 1, .crc = CRC_WRONG});
-    peer_script(oss, (peer_fault){.op = op, .nth = 15, .say = SAY_STATUS, .status = 403, .code = "SecurityTokenExpired"});
-    peer_script(oss, (peer_fault){.op = op, .nth = 20, .say = SAY_STATUS, .status = 500, .effect = 1});
-    peer_script(oss, (peer_fault){.op = op, .nth = 25, .say = SAY_RAW, .raw = "rubbish\r\n\r\n", .effect = 1});
+    peer_script(
+        oss,
+        (peer_fault){
+            .op = op, .nth = 15, .say = SAY_STATUS, .status = 403, .code = "SecurityTokenExpired"});
+    peer_script(oss,
+                (peer_fault){.op = op, .nth = 20, .say = SAY_STATUS, .status = 500, .effect = 1});
+    peer_script(
+        oss,
+        (peer_fault){.op = op, .nth = 25, .say = SAY_RAW, .raw = "rubbish\r\n\r\n", .effect = 1});
     peer_script(oss, (peer_fault){.op = PEER_COMPLETE, .effect = 1, .say = SAY_NOTHING});
     peer_script(oss, (peer_fault){.op = PEER_INITIATE, .say = SAY_STATUS, .status = 500});
 }
@@ -71,8 +81,8 @@ static void run(int mode, uint32_t block_count)
         failures += pumps[i].failures;
         done += pumps[i].last == OM_DONE;
     }
-    OK(done == PUMPS && failures >= 6, "mode %d, %u blocks: all pumps say DONE, after %d failures", mode, (unsigned)block_count,
-       failures);
+    OK(done == PUMPS && failures >= 6, "mode %d, %u blocks: all pumps say DONE, after %d failures",
+       mode, (unsigned)block_count, failures);
     OK(rig_complete(&r, KEY), "mode %d: every byte once and in order", mode);
     rig_close(&r);
 }
@@ -96,8 +106,10 @@ static void run_abort(int mode)
     om_stream_abort(r.stream);
     for (int i = 0; i < PUMPS; i++)
         pthread_join(pumps[i].thread, NULL);
-    OK(om_stream_take(r.stream, &data, NULL) == OM_E_STATE && rig_stats(&r).blocks_busy == 0, "mode %d: aborted", mode);
-    OK(peer_uploads_open(oss) == 0 && peer_count(oss, PEER_ABORT) <= 1, "mode %d: nothing is left over", mode);
+    OK(om_stream_take(r.stream, &data, NULL) == OM_E_STATE && rig_stats(&r).blocks_busy == 0,
+       "mode %d: aborted", mode);
+    OK(peer_uploads_open(oss) == 0 && peer_count(oss, PEER_ABORT) <= 1,
+       "mode %d: nothing is left over", mode);
     rig_close(&r);
 }
 

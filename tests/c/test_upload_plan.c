@@ -1,5 +1,5 @@
-/* test_upload_plan.c - the order of parts without a network: the window of 64 ahead of a missing part, parts that are acknowledged in any
- * order, and the abort of an upload under way. */
+/* test_upload_plan.c - the order of parts without a network: the window of 64 ahead of a missing
+ * part, parts that are acknowledged in any order, and the abort of an upload under way. */
 #include "oss_rig.h"
 #include "upload.h"
 
@@ -56,7 +56,8 @@ static void test_stall(void)
     }
     settle(&upload, &first, OM_OK);
     OK(upload.acked == OM__WINDOW && upload.stored == OM__WINDOW * SIZE &&
-       upload.stored_crc == om_crc64(0, witness, OM__WINDOW * SIZE), "with it all 64 count, in order");
+           upload.stored_crc == om_crc64(0, witness, OM__WINDOW * SIZE),
+       "with it all 64 count, in order");
     om__upload_plan(&upload, &blocks, 1, &step);
     OK(step.kind == OM__STEP_PART && step.block->number == OM__WINDOW, "and the window moves on");
     om__blocks_free(&blocks);
@@ -95,7 +96,8 @@ static void test_any_order(void)
         }
         om__upload_plan(&upload, &blocks, 1, &end);
         OK(end.kind == OM__STEP_COMPLETE && upload.stored == COUNT * SIZE &&
-           upload.stored_crc == om_crc64(0, witness, COUNT * SIZE) && om__blocks_busy(&blocks) == 0,
+               upload.stored_crc == om_crc64(0, witness, COUNT * SIZE) &&
+               om__blocks_busy(&blocks) == 0,
            "order %u: all parts count once and in order", (unsigned)seed);
         om__upload_plan(&upload, &blocks, 1, &step[0]);
         OK(step[0].kind == OM__STEP_IDLE, "order %u: one pump completes", (unsigned)seed);
@@ -144,40 +146,58 @@ static void abort_after(int pumps, int deletes, const char *what)
             abort();
     om_stream_abort(r.stream);
     OK(rig_stats(&r).blocks_busy == 0, "%s: nothing is kept", what);
-    OK(om_stream_take(r.stream, &data, &r.err) == OM_E_STATE && !data && rig_end(&r) == OM_E_STATE, "%s: no more bytes",
-       what);
+    OK(om_stream_take(r.stream, &data, &r.err) == OM_E_STATE && !data && rig_end(&r) == OM_E_STATE,
+       "%s: no more bytes", what);
     OK(rig_drain(&r) == OM_DONE && rig_pump(&r) == OM_DONE, "%s: done", what);
-    OK(peer_count(oss, PEER_ABORT) == deletes && peer_uploads_open(oss) == 0, "%s: %d DELETE", what, deletes);
+    OK(peer_count(oss, PEER_ABORT) == deletes && peer_uploads_open(oss) == 0, "%s: %d DELETE", what,
+       deletes);
     rig_close(&r);
 }
 
+static const struct {
+    const char *name;
+    peer_fault fault;
+    int rc, deletes;
+} aborts[] = {
+    {"already gone",
+     {.op = PEER_ABORT, .say = SAY_STATUS, .status = 404, .code = "NoSuchUpload"},
+     OM_DONE,
+     1},
+    {"answer lost",
+     {.op = PEER_ABORT, .effect = 1, .say = SAY_NOTHING, .times = 2},
+     OM_E_NETWORK,
+     3},
+    {"503", {.op = PEER_ABORT, .say = SAY_STATUS, .status = 503}, OM_E_SERVICE, 2},
+    {"token expired",
+     {.op = PEER_ABORT, .say = SAY_STATUS, .status = 403, .code = "SecurityTokenExpired"},
+     OM_E_EXPIRED,
+     2},
+    {"denied for another reason",
+     {.op = PEER_ABORT, .say = SAY_STATUS, .status = 404, .code = "NoSuchBucket"},
+     OM_E_SERVICE,
+     2},
+};
+
 static void test_abort(void)
 {
-    static const struct { const char *name; peer_fault fault; int rc, deletes; } cases[] = {
-        {"already gone", {.op = PEER_ABORT, .say = SAY_STATUS, .status = 404, .code = "NoSuchUpload"}, OM_DONE, 1},
-        {"answer lost", {.op = PEER_ABORT, .effect = 1, .say = SAY_NOTHING, .times = 2}, OM_E_NETWORK, 3},
-        {"503", {.op = PEER_ABORT, .say = SAY_STATUS, .status = 503}, OM_E_SERVICE, 2},
-        {"token expired", {.op = PEER_ABORT, .say = SAY_STATUS, .status = 403, .code = "SecurityTokenExpired"}, OM_E_EXPIRED, 2},
-        {"denied for another reason", {.op = PEER_ABORT, .say = SAY_STATUS, .status = 404, .code = "NoSuchBucket"},
-         OM_E_SERVICE, 2},
-    };
-
     abort_after(0, 0, "before the first exchange");
     abort_after(1, 1, "after Initiate");
     abort_after(3, 1, "with two parts");
     abort_after(4, 1, "with all parts");
     abort_after(5, 0, "after Complete");
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof aborts / sizeof aborts[0]; i++) {
         rig r;
 
         rig_open(&r, oss, (om_options){.mode = OM_REPLACE});
-        peer_script(oss, cases[i].fault);
+        peer_script(oss, aborts[i].fault);
         rig_give(&r, BLOCK, 0);
         if (rig_drain(&r) != OM_IDLE)
             abort();
         om_stream_abort(r.stream);
-        OK(rig_drain(&r) == cases[i].rc, "abort, %s: %s", cases[i].name, om_code_name(cases[i].rc));
-        OK(rig_insist(&r, NULL) == OM_DONE && peer_count(oss, PEER_ABORT) == cases[i].deletes, "then done");
+        OK(rig_drain(&r) == aborts[i].rc, "abort, %s: %s", aborts[i].name,
+           om_code_name(aborts[i].rc));
+        OK(rig_insist(&r, NULL) == OM_DONE && peer_count(oss, PEER_ABORT) == aborts[i].deletes,
+           "then done");
         rig_close(&r);
     }
 }

@@ -13,7 +13,7 @@ from ossmedia.clock import Clock
 from ossmedia.gather import BUFFER
 
 BLOCK = 102_400
-QUICK = Retry(attempts=3, base_s=0.0005, cap_s=0.002, give_up_after_s=5)
+QUICK = Retry(attempts=3, base_s=0.0005, cap_s=0.002, give_up_after_s=1)
 
 
 @pytest.fixture
@@ -379,3 +379,14 @@ def test_giving_up_counts_from_the_first_failure(oss_emulator):
         f.write(b"b")
         f.close()
     assert f.result.size == 2
+
+
+def test_appends_that_always_fail_are_given_up(bucket, oss_emulator):
+    """Asking OSS in between succeeds each time; that is no progress and must not hide the failures."""
+    oss_emulator.fault(action="reset", operation="AppendObject", body_bytes=10, times=0)
+    f = bucket.open("never", "ab")
+    f.write(bytes(1000))
+    with pytest.raises(errors.StreamBroken):
+        f.close()
+    with pytest.raises(FileNotFoundError):
+        bucket.stat("never")
