@@ -4,7 +4,7 @@ BIN := .venv/bin
 TOOLS := scikit-build-core cffi cmake ninja
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard csrc/*)
 
-.PHONY: demo test c-test lint types fuzz bench clean
+.PHONY: demo test c-test lint types fuzz loss bench clean
 
 demo: .venv/.demo      ## local cloud, token from STS, a camera that uploads, a receipt
 	$(BIN)/ossmedia demo
@@ -32,6 +32,9 @@ fuzz: .venv/.test      ## libFuzzer (clang), 60 s each
 	  -DPython3_EXECUTABLE=$(CURDIR)/$(BIN)/python -DOSSMEDIA_FUZZ=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo
 	$(BIN)/cmake --build build/fuzz
 	for f in build/fuzz/fuzz_*; do test -x $$f && test -f $$f && { $$f -max_total_time=60 -timeout=5 || exit 1; }; done
+
+loss: .venv/.test      ## 2,000 random fault sequences against a bytes model; figures in tests/routes/RESULTS.md
+	$(BIN)/python -m tests.routes.stream_model --runs 2000 --seed 20000
 
 bench: .venv/.test     ## pytest-benchmark suites; ratios within one run
 	$(BIN)/python -m pytest bench --benchmark-only

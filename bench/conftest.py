@@ -11,8 +11,8 @@ SUITES = {"border.py", "imports.py", "upload.py"}
 
 
 def pytest_collect_file(file_path, parent):
-    """The suites have no ``test_`` in their names; one that is named on the command line is pytest's
-    own business."""
+    """The suites have no ``test_`` in their names. One that is named on the command line needs no
+    help."""
     if file_path.name in SUITES and not parent.session.isinitpath(file_path):
         return pytest.Module.from_parent(parent, path=file_path)
     return None

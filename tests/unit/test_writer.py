@@ -382,7 +382,7 @@ def test_giving_up_counts_from_the_first_failure(oss_emulator):
 
 
 def test_appends_that_always_fail_are_given_up(bucket, oss_emulator):
-    """Asking OSS in between succeeds each time; that is no progress and must not hide the failures."""
+    """Asking OSS in between succeeds each time; that is no progress and hides no failure."""
     oss_emulator.fault(action="reset", operation="AppendObject", body_bytes=10, times=0)
     f = bucket.open("never", "ab")
     f.write(bytes(1000))
