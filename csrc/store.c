@@ -26,7 +26,7 @@ struct om_store {
     om_store_stats stats;
 };
 
-static char *copy_z(const char *z)
+char *om__copy_z(const char *z)
 {
     size_t len = strlen(z) + 1;
     char *copy = malloc(len);
@@ -102,9 +102,9 @@ int om_store_new(om_store **out, const om_config *config, om_error *err)
     pthread_mutex_init(&store->lock, NULL);
     store->holders = 1;
     store->verify_crc = config->verify_crc;
-    store->bucket = copy_z(config->bucket);
-    store->region = copy_z(config->region ? config->region : "");
-    store->product = copy_z(config->product && config->product[0] ? config->product : "oss");
+    store->bucket = om__copy_z(config->bucket);
+    store->region = om__copy_z(config->region ? config->region : "");
+    store->product = om__copy_z(config->product && config->product[0] ? config->product : "oss");
     if (!store->bucket || !store->region || !store->product)
         rc = om__fail(err, OM_E_NOMEM, "out of memory");
     if (rc == OM_OK)

@@ -23,6 +23,9 @@ int om__store_exchange(om_store *store, const om__call *call, om_answer *answer,
 /* OM_OK when the answer's CRC-64 is `expected` (or absent, where the store does not insist); else OM_E_CRC. */
 int om__store_check_crc(const om_store *store, const om_answer *answer, uint64_t expected, om_error *err);
 
+/* A copy in memory of its own; NULL: none left. */
+char *om__copy_z(const char *z);
+
 /* A stream's hold on its store. */
 void om__store_hold(om_store *store);
 void om__store_release(om_store *store);

@@ -60,16 +60,6 @@ static int check_headers(const om_options *options, om_error *err)
     return OM_OK;
 }
 
-static char *copy_z(const char *z)
-{
-    size_t size = strlen(z) + 1;
-    char *copy = malloc(size);
-
-    if (copy)
-        memcpy(copy, z, size);
-    return copy;
-}
-
 int om_stream_open(om_stream **out, om_store *store, const om_options *options, om_error *err)
 {
     om_stream *stream;
@@ -89,8 +79,8 @@ int om_stream_open(om_stream **out, om_store *store, const om_options *options, 
     stream->store = store;
     om__store_hold(store);
     stream->mode = options->mode;
-    stream->key = copy_z(options->key);
-    stream->headers = options->headers && options->headers[0] ? copy_z(options->headers) : NULL;
+    stream->key = om__copy_z(options->key);
+    stream->headers = options->headers && options->headers[0] ? om__copy_z(options->headers) : NULL;
     rc = om__blocks_init(&stream->blocks, options->block_count, options->block_size);
     if (rc < 0 || !stream->key || (options->headers && options->headers[0] && !stream->headers)) {
         om_stream_free(stream);
@@ -257,7 +247,7 @@ int om_stream_restart(om_stream *stream, const char *key, om_error *err)
     rc = om__check_key(om__span_z(key), err);
     if (rc < 0)
         return rc;
-    copy = copy_z(key);
+    copy = om__copy_z(key);
     if (!copy)
         return om__fail(err, OM_E_NOMEM, "out of memory");
     pthread_mutex_lock(&stream->lock);

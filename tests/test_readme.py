@@ -21,43 +21,30 @@ def test_every_block_is_one_that_runs_here():
     assert {language for language, _ in BLOCKS} <= {"python", "sh"}
 
 
-@pytest.fixture
-def cloud_env(oss_emulator, monkeypatch):
-    oss_emulator.reset()
-    monkeypatch.setenv("OSS_ACCESS_KEY_ID", oss_emulator.access_key_id)
-    monkeypatch.setenv("OSS_ACCESS_KEY_SECRET", oss_emulator.access_key_secret)
-    monkeypatch.delenv("OSS_SESSION_TOKEN", raising=False)
-    monkeypatch.setenv("OSSMEDIA_ENDPOINT", oss_emulator.endpoint)
-    monkeypatch.setenv("OSSMEDIA_REGION", oss_emulator.region)
-    return oss_emulator
-
-
-def test_python_blocks(cloud_env):
+def test_python_blocks(cloud):
     names = {
-        "ENDPOINT": cloud_env.endpoint,
-        "STS_ENDPOINT": cloud_env.sts_endpoint,
-        "ROLE_ARN": cloud_env.role_arn,
-        "KEY_ID": cloud_env.access_key_id,
-        "KEY_SECRET": cloud_env.access_key_secret,
+        "ENDPOINT": cloud.endpoint,
+        "STS_ENDPOINT": cloud.sts_endpoint,
+        "ROLE_ARN": cloud.role_arn,
+        "KEY_ID": cloud.access_key_id,
+        "KEY_SECRET": cloud.access_key_secret,
         "encoder": [b"frame one" * 100, b"frame two" * 100],
     }
     for language, code in BLOCKS:
         if language == "python":
             exec(compile(code, "README.md", "exec"), names)
     assert names["tail"] == (b"frame two" * 100)[-16:]
-    assert names["url"].startswith(cloud_env.endpoint)
-    names["test_upload"](cloud_env)
+    assert names["url"].startswith(cloud.endpoint)
+    names["test_upload"](cloud)
     token = Credentials.from_json(names["wire"])
-    with Bucket(
-        "cams", endpoint=cloud_env.endpoint, region=cloud_env.region, credentials=token
-    ) as cams:
+    with Bucket("cams", endpoint=cloud.endpoint, region=cloud.region, credentials=token) as cams:
         with cams.open("cams/cam-01/token.bin", "wb") as f:
             f.write(b"by token")
         with pytest.raises(PermissionError):
             cams.stat("cams/cam-01/token.bin")
 
 
-def test_shell_blocks(cloud_env, tmp_path, monkeypatch):
+def test_shell_blocks(cloud, tmp_path, monkeypatch):
     (tmp_path / "clip.mp4").write_bytes(b"not really a clip" * 1000)
     script = "set -e\n" + "".join(code for language, code in BLOCKS if language == "sh")
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")

@@ -17,36 +17,8 @@ from typing import Any
 
 import pytest
 
-from ossmedia import Bucket, Credentials, cli
+from ossmedia import Bucket, cli
 from ossmedia.terminal import StopKey, printable, stamp
-
-
-@pytest.fixture
-def cloud(oss_emulator: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The local cloud, and an environment that names it."""
-    oss_emulator.reset()
-    for name in list(os.environ):
-        if name.startswith(("OSS_", "OSSMEDIA_", "ALIBABA_CLOUD_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("OSSMEDIA_ENDPOINT", oss_emulator.endpoint)
-    monkeypatch.setenv("OSSMEDIA_REGION", oss_emulator.region)
-    monkeypatch.setenv("OSS_ACCESS_KEY_ID", oss_emulator.access_key_id)
-    monkeypatch.setenv("OSS_ACCESS_KEY_SECRET", oss_emulator.access_key_secret)
-    return oss_emulator
-
-
-@pytest.fixture
-def bucket(cloud: Any) -> Any:
-    key = Credentials(cloud.access_key_id, cloud.access_key_secret)
-    with Bucket("cams", endpoint=cloud.endpoint, region=cloud.region, credentials=key) as made:
-        yield made
-
-
-@pytest.fixture
-def clip(tmp_path: Path) -> Path:
-    path = tmp_path / "clip.mp4"
-    path.write_bytes(bytes(range(256)) * 100)
-    return path
 
 
 def run(*words: object) -> int:

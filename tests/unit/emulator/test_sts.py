@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import json
 from typing import Any
 from xml.etree import ElementTree
@@ -12,22 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ossmedia.emulator.canonical import parse_iso_time
-
-NOW = float(calendar.timegm((2024, 5, 31, 16, 8, 37)))
-ARN = "acs:ram::1234567890123456:role/uploader"
-NARROW = {
-    "Version": "1",
-    "Statement": [
-        {"Effect": "Allow", "Action": "oss:PutObject", "Resource": "acs:oss:*:*:media/cams/1/*"}
-    ],
-}
-FORM = ("content-type", "application/x-www-form-urlencoded")
-
-
-def check_error(answer: tuple[int, Any], status: int, code: str) -> None:
-    assert (answer[0], answer[1].get("Code")) == (status, code)
-    assert set(answer[1]) == {"RequestId", "HostId", "Code", "Message", "Recommend"}
-    assert answer[1]["HostId"] == "sts.test"
+from tests.unit.emulator.sts_answers import ARN, FORM, NARROW, NOW, check_error
 
 
 def test_answer_of_assume_role(service: Any) -> None:

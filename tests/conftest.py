@@ -1,0 +1,22 @@
+"""What every test folder shares: the local cloud, named by the environment as users would."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def cloud(oss_emulator: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The local cloud, and an environment that names it."""
+    oss_emulator.reset()
+    for name in list(os.environ):
+        if name.startswith(("OSS_", "OSSMEDIA_", "ALIBABA_CLOUD_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("OSSMEDIA_ENDPOINT", oss_emulator.endpoint)
+    monkeypatch.setenv("OSSMEDIA_REGION", oss_emulator.region)
+    monkeypatch.setenv("OSS_ACCESS_KEY_ID", oss_emulator.access_key_id)
+    monkeypatch.setenv("OSS_ACCESS_KEY_SECRET", oss_emulator.access_key_secret)
+    return oss_emulator
