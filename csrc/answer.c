@@ -36,7 +36,8 @@ void om__answer_read(om_answer *answer, om_error *err)
         return;
     err->http_status = answer->status;
     err->server_time = om__http_date_parse(om__answer_header(answer, "date"));
-    om__span_copy(om__answer_header(answer, "x-oss-request-id"), err->request_id, sizeof err->request_id);
+    om__span_copy(om__answer_header(answer, "x-oss-request-id"), err->request_id,
+                  sizeof err->request_id);
     om__span_copy(om__answer_header(answer, "x-oss-ec"), err->ec, sizeof err->ec);
     if (om__parse_u64(om__answer_header(answer, "retry-after"), &value) && value < 86400 * 7)
         err->retry_after_s = (int64_t)value;
@@ -70,7 +71,8 @@ int om__answer_judge(const om_answer *answer, om__span body, int temporary, om_e
             body = (om__span){(const char *)decoded, (size_t)len};
     }
     if (om__xml_find(body, "Code", e->oss_code, sizeof e->oss_code) < 0)
-        om__span_copy(om__span_z(body.len ? "BadErrorResponse" : ""), e->oss_code, sizeof e->oss_code);
+        om__span_copy(om__span_z(body.len ? "BadErrorResponse" : ""), e->oss_code,
+                      sizeof e->oss_code);
     (void)om__xml_find(body, "Message", message, sizeof message);
     if (!e->request_id[0])
         (void)om__xml_find(body, "RequestId", e->request_id, sizeof e->request_id);

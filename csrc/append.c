@@ -9,7 +9,8 @@ static size_t left_in(const om__block *block)
     return block ? block->len - block->offset : 0;
 }
 
-/* Nothing was written and nothing stands there: opening for append creates the object, as a local file would be. */
+/* Nothing was written and nothing stands there: opening for append creates the object, as a local
+ * file would be. */
 static int wants_empty(const om__append *append, const om__blocks *blocks)
 {
     return blocks->given == 0 && append->position == 0 && !append->exists;
@@ -56,7 +57,8 @@ static void run_append(const om__append *append, om_store *store, om__step *step
     };
 
     if (append->position + call.body_len > append->limit) {
-        step->rc = om__fail(&step->err, OM_E_FULL, "appended object: %llu bytes would pass the limit of %llu",
+        step->rc = om__fail(&step->err, OM_E_FULL,
+                            "appended object: %llu bytes would pass the limit of %llu",
                             (unsigned long long)(append->position + call.body_len),
                             (unsigned long long)append->limit);
         return;
@@ -77,7 +79,8 @@ void om__append_run(const om__append *append, om_store *store, om__step *step)
         run_append(append, store, step);
         return;
     }
-    /* Without the right to read, OSS cannot be asked again: the settling below goes on without an answer. */
+    /* Without the right to read, OSS cannot be asked again: the settling below goes on without an
+     * answer. */
     if (append->blind) {
         step->rc = om__fail(&step->err, OM_E_SERVICE, "oss:GetObject is not allowed");
         return;
@@ -92,7 +95,8 @@ static int foreign(om__step *step, const char *why)
     return step->rc;
 }
 
-static void advance(om__append *append, om__block *block, uint64_t len, uint64_t crc, uint64_t object_crc)
+static void advance(om__append *append, om__block *block, uint64_t len, uint64_t crc,
+                    uint64_t object_crc)
 {
     append->position += len;
     append->crc = object_crc;
@@ -147,13 +151,15 @@ static void judge(om__append *append, om__step *step, int exists, uint64_t lengt
     }
 }
 
-/* The right to read is missing; other refusals (a wrong signature, an unknown key) are errors like any other. */
+/* The right to read is missing; other refusals (a wrong signature, an unknown key) are errors like
+ * any other. */
 static int is_denied(const om__append *append, const om__step *step)
 {
     if (step->rc != OM_E_SERVICE)
         return 0;
-    return append->blind || (step->err.http_status == 403 &&
-                             (!step->err.oss_code[0] || strcmp(step->err.oss_code, "AccessDenied") == 0));
+    return append->blind ||
+           (step->err.http_status == 403 &&
+            (!step->err.oss_code[0] || strcmp(step->err.oss_code, "AccessDenied") == 0));
 }
 
 static void settle_ask(om__append *append, om__step *step)
@@ -170,7 +176,8 @@ static void settle_ask(om__append *append, om__step *step)
     if (denied) {
         append->blind = 1;
         if (append->doubt)
-            foreign(step, "an append without an answer cannot be settled: oss:GetObject is not allowed");
+            foreign(step,
+                    "an append without an answer cannot be settled: oss:GetObject is not allowed");
         else
             adopt(append, step, 0, 0);
     } else if (exists && !om__span_is(type, "Appendable")) {
@@ -178,11 +185,13 @@ static void settle_ask(om__append *append, om__step *step)
             foreign(step, "the object was replaced by one that is not appendable");
         } else {
             step->err.http_status = 409;
-            om__span_copy(om__span_z("ObjectNotAppendable"), step->err.oss_code, sizeof step->err.oss_code);
+            om__span_copy(om__span_z("ObjectNotAppendable"), step->err.oss_code,
+                          sizeof step->err.oss_code);
             step->rc = om__fail(&step->err, OM_E_SERVICE, "the object is not appendable");
         }
     } else if (exists && (step->answer.content_length < 0 || !step->answer.has_crc64)) {
-        step->rc = om__fail(&step->err, OM_E_CRC, "HEAD carries no length or no x-oss-hash-crc64ecma");
+        step->rc =
+            om__fail(&step->err, OM_E_CRC, "HEAD carries no length or no x-oss-hash-crc64ecma");
     } else if (append->known) {
         judge(append, step, exists, (uint64_t)step->answer.content_length);
     } else {
@@ -205,9 +214,10 @@ static void settle_append(om__append *append, const om_store *store, om__step *s
     if (step->rc == OM_OK) {
         step->rc = om__store_check_crc(store, &step->answer, whole, &step->err);
         if (step->rc == OM_OK && step->answer.next_position != (int64_t)(append->position + len))
-            step->rc = om__fail(&step->err, OM_E_PROTOCOL, "x-oss-next-append-position is %lld, not %llu",
-                                (long long)step->answer.next_position,
-                                (unsigned long long)(append->position + len));
+            step->rc =
+                om__fail(&step->err, OM_E_PROTOCOL, "x-oss-next-append-position is %lld, not %llu",
+                         (long long)step->answer.next_position,
+                         (unsigned long long)(append->position + len));
         if (step->rc == OM_OK) {
             om__answer_etag(&step->answer, append->etag, sizeof append->etag);
             append->exists = 1;
@@ -240,7 +250,8 @@ void om__append_settle(om__append *append, const om_store *store, om__step *step
 
 void om__append_restart(om__append *append)
 {
-    append->known = append->exists = append->blind = append->doubt = append->refused = append->done = 0;
+    append->known = append->exists = append->blind = append->doubt = append->refused =
+        append->done = 0;
     append->fresh = 1;
     append->doubtful = NULL;
     append->base = append->position = append->crc = 0;

@@ -1,5 +1,5 @@
-/* append.h - blocks onto the end of one object. Position and CRC-64 together decide what OSS holds; after any doubt OSS is
- * asked, and bytes that are not ours are never built on.
+/* append.h - blocks onto the end of one object. Position and CRC-64 together decide what OSS holds;
+ * after any doubt OSS is asked, and bytes that are not ours are never built on.
  * Source: AppendObject (position, x-oss-next-append-position, whole-object CRC-64). */
 #ifndef OM_APPEND_H
 #define OM_APPEND_H

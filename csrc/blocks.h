@@ -1,5 +1,5 @@
-/* blocks.h - a fixed number of equal blocks between one writer and the pumps. All memory is taken once; "full" is an answer.
- * Not thread-safe: the stream's lock guards it. */
+/* blocks.h - a fixed number of equal blocks between one writer and the pumps. All memory is taken
+ * once; "full" is an answer. Not thread-safe: the stream's lock guards it. */
 #ifndef OM_BLOCKS_H
 #define OM_BLOCKS_H
 

@@ -28,7 +28,7 @@ static int host_char(char c, int in_brackets)
 {
     int letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 
-    return letter || c == '.' || c == '-' || (in_brackets && c == ':') || (!in_brackets && c == '_');
+    return letter || c == '.' || c == '-' || c == (in_brackets ? ':' : '_');
 }
 
 static const char *parse_host(const char *at, origin *out)
@@ -111,7 +111,7 @@ static int parse_proxy(om__endpoint *out, const char *text, om_error *err)
     if (rc < 0)
         return rc;
     if (proxy.https)
-        return om__fail(err, OM_E_ARG, "proxy: must begin with http:// (TLS to the proxy itself is not offered)");
+        return om__fail(err, OM_E_ARG, "proxy: must begin with http://, TLS to it is not offered");
     out->proxy_port = proxy.port;
     out->proxy_host = join(NULL, proxy.host);
     return out->proxy_host ? OM_OK : om__fail(err, OM_E_NOMEM, "out of memory");

@@ -8,7 +8,7 @@
 
 enum {
     WINDOW = 256 * 1024,    /* bytes per send; its CRC is taken just before: it is in the cache */
-    ERROR_DRAIN = 64 * 1024 /* an error body up to this is read to its end, to keep the connection */
+    ERROR_DRAIN = 64 * 1024 /* an error body up to this is read, to keep the connection */
 };
 
 typedef struct om__exchange {

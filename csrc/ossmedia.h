@@ -1,12 +1,14 @@
-/* ossmedia.h - the whole public C API of ossmedia: bytes, hashes, sockets and one exchange at a time with Alibaba
- * Cloud OSS. Threads, clocks, renewal and retry are decisions; they belong to the caller (in Python: writer.py).
+/* ossmedia.h - the whole public C API of ossmedia: bytes, hashes, sockets and one exchange at a
+ * time with Alibaba Cloud OSS. Threads, clocks, renewal and retry are decisions; they belong to the
+ * caller (in Python: writer.py).
  *
  * Conventions
- *   Return values are >= 0 on success and OM_E_* (< 0) on failure; the details go to the caller's om_error, which
- *   may be NULL. Nothing is global, nothing needs initialising, nothing is logged, no thread is started.
- *   Arguments are read during the call only. Results go into the caller's memory. Only om_store and om_stream
- *   are freed, in any order (a stream holds its store); *_free(NULL) does nothing.
- *   Times are seconds since 1970-01-01 UTC in int64_t; timeouts carry their unit in the name.
+ *   Return values are >= 0 on success and OM_E_* (< 0) on failure; the details go to the caller's
+ *   om_error, which may be NULL. Nothing is global, nothing needs initialising, nothing is logged,
+ *   no thread is started. Arguments are read during the call only. Results go into the caller's
+ *   memory. Only om_store and om_stream are freed, in any order (a stream holds its store);
+ *   *_free(NULL) does nothing. Times are seconds since 1970-01-01 UTC in int64_t; timeouts carry
+ *   their unit in the name.
  *
  * Each comment over a prototype has up to four labels: Returns, Memory, Threads, Source.
  */
@@ -40,8 +42,8 @@ enum {
     OM_E_CRC = -9,      /* OSS holds other bytes than we sent */
     OM_E_PROTOCOL = -10, /* the answer breaks HTTP or OSS rules, or is larger than asked for */
     OM_E_TLS = -11,     /* certificate refused, or no TLS library */
-    OM_E_FOREIGN = -12, /* append: the object holds bytes that are not ours; om_stream_restart goes on elsewhere */
-    OM_E_FULL = -13     /* append: the object would pass its limit; om_stream_restart goes on elsewhere */
+    OM_E_FOREIGN = -12, /* append: the object holds foreign bytes; om_stream_restart goes on */
+    OM_E_FULL = -13     /* append: the object would pass its limit; om_stream_restart goes on */
 };
 
 enum { OM_REPLACE = 0, OM_CREATE = 1, OM_APPEND = 2 };
@@ -64,19 +66,19 @@ typedef struct om_error {
 } om_error;
 
 typedef struct om_config {
-    const char *endpoint;        /* "https://oss-cn-hangzhou.aliyuncs.com", "http://127.0.0.1:8080", "http://[::1]:80" */
+    const char *endpoint;        /* "https://oss-cn-hangzhou.aliyuncs.com", "http://[::1]:80" */
     const char *bucket;          /* 3-63 of a-z 0-9 - */
     const char *region;          /* "cn-hangzhou"; V4 signs it */
     const char *product;         /* NULL or "oss"; "oss-cloudbox" with the box id as region */
     const char *ca_file;         /* PEM file; NULL or "": the system's */
-    const char *proxy;           /* "http://host:port" for CONNECT; NULL or "": none, the environment is never read */
-    const char *tls_library;     /* where to look for OpenSSL first; NULL or "": Python's own _ssl is not known */
+    const char *proxy;           /* "http://host:port" for CONNECT; NULL or "": none at all */
+    const char *tls_library;     /* where to look for OpenSSL first; NULL or "": nowhere */
     int address;                 /* OM_ADDRESS_* */
     int signature;               /* 4 or 1 */
     uint32_t connect_timeout_ms; /* name, connect and TLS handshake together; 0: 10,000 */
     uint32_t io_timeout_ms;      /* without a single byte moving; 0: 20,000 */
     uint32_t total_timeout_ms;   /* one exchange, beginning to end; 0: 300,000 */
-    int verify_crc;              /* 1: an answer without x-oss-hash-crc64ecma counts as not stored */
+    int verify_crc;              /* 1: an answer without OSS's CRC-64 counts as not stored */
 } om_config;
 
 typedef struct om_credentials {
@@ -88,10 +90,10 @@ typedef struct om_credentials {
 typedef struct om_options {
     const char *key;       /* 1-1023 bytes of UTF-8 */
     int mode;              /* OM_REPLACE, OM_CREATE, OM_APPEND */
-    size_t block_size;     /* bytes; one block = one request; 102,400 (OSS's smallest part) to 1 GiB */
+    size_t block_size;     /* bytes of one request; 102,400 (OSS's smallest part) to 1 GiB */
     uint32_t block_count;  /* 2-1024; memory = block_size * block_count, taken once, at open */
     uint64_t append_limit; /* bytes in one appended object; 0: OSS's 5 GiB */
-    const char *headers;   /* at most 40 extra "Name: value\n" lines of the object's creation, or NULL */
+    const char *headers;   /* up to 40 extra "Name: value\n" lines for the creation, or NULL */
 } om_options;
 
 typedef struct om_answer {
@@ -103,8 +105,8 @@ typedef struct om_answer {
     uint64_t body_len;           /* bytes written to `out` */
     uint64_t sent_crc64;         /* CRC-64 of the body that was sent */
     size_t head_len;             /* length of the header block in `head` */
-    char head[16384];            /* the answer's header lines, "name: value\n" with lower-case names, never cut: an
-                                    answer whose headers do not fit is OM_E_PROTOCOL */
+    char head[16384];            /* header lines, "name: value\n" with lower-case names; an answer
+                                    whose headers do not fit is OM_E_PROTOCOL */
 } om_answer;
 
 typedef struct om_stats {
@@ -153,7 +155,8 @@ uint64_t om_crc64_combine(uint64_t crc_a, uint64_t crc_b, uint64_t len_b);
  */
 int om_store_new(om_store **out, const om_config *config, om_error *err) OM_NODISCARD;
 
-/* Replaces all three credential fields together; the old ones are wiped. Requests under way keep the old ones.
+/* Replaces all three credential fields together; the old ones are wiped. Requests under way keep
+ * the old ones.
  *
  * Returns  OM_OK; OM_E_ARG (empty id or secret, control characters), OM_E_NOMEM.
  */
@@ -165,21 +168,22 @@ void om_store_set_clock(om_store *store, int64_t seconds_ahead);
 
 /* Writes a presigned URL. `query` and `headers` are signed and must be sent alike.
  *
- * Returns  the URL's length; OM_E_ARG (expires_s 1-604,800 with V4; out_size too small; no credentials).
+ * Returns  the URL's length; OM_E_ARG (expires_s 1-604,800 with V4; out_size too small; no
+ *          credentials).
  * Memory   `out` receives the URL and a NUL; it holds the token, so treat it as a secret.
  */
 int om_store_sign_url(om_store *store, const char *method, const char *key, const char *query,
                       const char *headers, uint32_t expires_s, char *out, size_t out_size,
                       om_error *err) OM_NODISCARD;
 
-/* One exchange: signs, sends, reads the answer. Not repeated, but for a kept-alive connection that turns out to be
- * dead before a byte of the answer came (and then only what may be repeated: no POST, no x-oss-forbid-overwrite).
- * `key` "" means the bucket. `query` is percent-encoded, "append&position=5"; "" for none. `headers` are
- * "Name: value\n" lines, or NULL.
+/* One exchange: signs, sends, reads the answer. Not repeated, but for a kept-alive connection that
+ * turns out to be dead before a byte of the answer came (and then only what may be repeated: no
+ * POST, no x-oss-forbid-overwrite). `key` "" means the bucket. `query` is percent-encoded,
+ * "append&position=5"; "" for none. `headers` are "Name: value\n" lines, or NULL.
  *
- * Returns  OM_OK for 2xx (but 203: stored, its callback failed) and 304, `answer` is filled; else OM_E_* and `err`
- *          (answer->next_position, ->crc64 and ->head are filled for errors with an answer, too). More body than
- *          `out_size` is OM_E_PROTOCOL.
+ * Returns  OM_OK for 2xx (but 203: stored, its callback failed) and 304, `answer` is filled; else
+ *          OM_E_* and `err` (answer->next_position, ->crc64 and ->head are filled for errors with
+ *          an answer, too). More body than `out_size` is OM_E_PROTOCOL.
  * Memory   `body` and `out` are used during the call only.
  */
 int om_store_exchange(om_store *store, const char *method, const char *key, const char *query,
@@ -204,28 +208,33 @@ int om_stream_open(om_stream **out, om_store *store, const om_options *options,
 
 /* Lends the writer a free block of block_size bytes to fill; the same one until it is given back.
  *
- * Returns  1 and the block in *data; 0: all blocks are busy (not an error); OM_E_STATE after end or abort.
+ * Returns  1 and the block in *data; 0: all blocks are busy (not an error); OM_E_STATE after end or
+ *          abort.
  */
 int om_stream_take(om_stream *stream, void **data, om_error *err) OM_NODISCARD;
 
-/* Gives back the taken block with `len` bytes in it, to be sent. OM_REPLACE and OM_CREATE: every block but the last is
- * full, so a writer gives a full block only when it knows that more follows, or with `last` set.
+/* Gives back the taken block with `len` bytes in it, to be sent. OM_REPLACE and OM_CREATE: every
+ * block but the last is full, so a writer gives a full block only when it knows that more follows,
+ * or with `last` set.
  *
  * Returns  OM_OK; OM_E_ARG (len > block_size, or a short block that is not the last), OM_E_STATE;
- *          OM_E_FULL: the object would need more than 10,000 parts (nothing was given; block_size is too small).
+ *          OM_E_FULL: the object would need more than 10,000 parts (nothing was given; block_size
+ *          is too small).
  */
 int om_stream_give(om_stream *stream, size_t len, int last, om_error *err) OM_NODISCARD;
 
-/* Says that nothing follows; the block taken and not given is dropped. The same as the last give's `last`. */
+/* Says that nothing follows; the block taken and not given is dropped. The same as the last give's
+ * `last`. */
 int om_stream_end(om_stream *stream, om_error *err) OM_NODISCARD;
 
-/* Does the next exchange: sends one block, or begins, completes or (after om_stream_abort) aborts a multipart upload,
- * or asks OSS what it holds after an append without a clear answer. Nothing is lost on failure: the block stays and
- * the next pump tries again.
+/* Does the next exchange: sends one block, or begins, completes or (after om_stream_abort) aborts a
+ * multipart upload, or asks OSS what it holds after an append without a clear answer. Nothing is
+ * lost on failure: the block stays and the next pump tries again.
  *
- * Returns  OM_SENT: more may come; OM_DONE: ended and complete, CRC checked; OM_IDLE: nothing to do now;
- *          OM_E_EXPIRED: set credentials and pump again; OM_E_CLOCK: set the clock and pump again;
- *          OM_E_FOREIGN, OM_E_FULL: om_stream_restart and pump again; others: pump again or give up.
+ * Returns  OM_SENT: more may come; OM_DONE: ended and complete, CRC checked; OM_IDLE: nothing to do
+ *          now; OM_E_EXPIRED: set credentials and pump again; OM_E_CLOCK: set the clock and pump
+ *          again; OM_E_FOREIGN, OM_E_FULL: om_stream_restart and pump again; others: pump again or
+ *          give up.
  * Source   reliability rules of AppendObject: position and CRC-64 decide, never the length alone.
  */
 int om_stream_pump(om_stream *stream, om_error *err) OM_NODISCARD;
@@ -236,7 +245,8 @@ int om_stream_pump(om_stream *stream, om_error *err) OM_NODISCARD;
  */
 int om_stream_restart(om_stream *stream, const char *key, om_error *err) OM_NODISCARD;
 
-/* Drops what was not sent; take and give answer OM_E_STATE from now on. One more pump tells OSS to drop the parts. */
+/* Drops what was not sent; take and give answer OM_E_STATE from now on. One more pump tells OSS to
+ * drop the parts. */
 void om_stream_abort(om_stream *stream);
 
 void om_stream_get_stats(om_stream *stream, om_stats *out);

@@ -166,11 +166,13 @@ static int build(const om_store *store, const om__call *call, om__request *reque
     return rc;
 }
 
-/* Signs and writes the head while the lock is held: the spans of a signature may point into the signer. */
+/* Signs and writes the head while the lock is held: the spans of a signature may point into the
+ * signer. */
 static int write_head(om_store *store, om__request *request, om__text *memory, om__text *head,
                       om_error *err)
 {
-    int rc = om__sign_request(&store->signer, request, om__wall_s() + store->clock_ahead, memory, err);
+    int rc =
+        om__sign_request(&store->signer, request, om__wall_s() + store->clock_ahead, memory, err);
 
     if (rc < 0)
         return rc;
@@ -182,7 +184,8 @@ static int write_head(om_store *store, om__request *request, om__text *memory, o
 
 static size_t head_bound(const om_store *store, const om__call *call)
 {
-    size_t bound = 1536 + strlen(store->endpoint.host_line) + strlen(store->bucket) + 3 * strlen(call->key);
+    size_t bound =
+        1536 + strlen(store->endpoint.host_line) + strlen(store->bucket) + 3 * strlen(call->key);
 
     bound += call->query ? strlen(call->query) : 0;
     bound += call->headers ? strlen(call->headers) * 2 : 0;
@@ -211,8 +214,8 @@ static int may_repeat(const om__request *request)
     return !om__span_is(request->method, "POST");
 }
 
-static int transfer(om_store *store, const om__call *call, om__span head, int repeatable, int temporary,
-                    om_answer *answer, om_error *err)
+static int transfer(om_store *store, const om__call *call, om__span head, int repeatable,
+                    int temporary, om_answer *answer, om_error *err)
 {
     om__http_request request = {
         .head = head,
@@ -311,7 +314,8 @@ int om_store_exchange(om_store *store, const char *method, const char *key, cons
     return om__fail(err, OM_E_ARG, "method: must be GET, HEAD, PUT, POST or DELETE");
 }
 
-int om__store_check_crc(const om_store *store, const om_answer *answer, uint64_t expected, om_error *err)
+int om__store_check_crc(const om_store *store, const om_answer *answer, uint64_t expected,
+                        om_error *err)
 {
     if (!answer->has_crc64 && !store->verify_crc)
         return OM_OK;

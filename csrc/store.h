@@ -1,4 +1,5 @@
-/* store.h - one bucket: builds, signs and judges an exchange. What streams need beyond the public API. */
+/* store.h - one bucket: builds, signs and judges an exchange. What streams need beyond the public
+ * API. */
 #ifndef OM_STORE_H
 #define OM_STORE_H
 
@@ -20,8 +21,10 @@ typedef struct om__call {
 /* One exchange, as om_store_exchange. */
 int om__store_exchange(om_store *store, const om__call *call, om_answer *answer, om_error *err);
 
-/* OM_OK when the answer's CRC-64 is `expected` (or absent, where the store does not insist); else OM_E_CRC. */
-int om__store_check_crc(const om_store *store, const om_answer *answer, uint64_t expected, om_error *err);
+/* OM_OK when the answer's CRC-64 is `expected` (or absent, where the store does not insist); else
+ * OM_E_CRC. */
+int om__store_check_crc(const om_store *store, const om_answer *answer, uint64_t expected,
+                        om_error *err);
 
 /* A copy in memory of its own; NULL: none left. */
 char *om__copy_z(const char *z);

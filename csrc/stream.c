@@ -19,7 +19,9 @@ struct om_stream {
     om__append append; /* OM_APPEND */
 };
 
-enum { HEADERS_MAX = 40 }; /* of the user's lines; the rest of OM__HEADER_MAX is for ours and the signature's */
+enum {
+    HEADERS_MAX = 40
+}; /* of the user's lines; the rest of OM__HEADER_MAX is for ours and the signature's */
 
 static const uint64_t append_limit = UINT64_C(5) << 30; /* bytes; Source: AppendObject */
 
@@ -32,11 +34,13 @@ static int check_options(const om_options *options, om_error *err)
     if (options->mode != OM_REPLACE && options->mode != OM_CREATE && options->mode != OM_APPEND)
         return om__fail(err, OM_E_ARG, "mode: must be OM_REPLACE, OM_CREATE or OM_APPEND");
     if (options->block_size < OM__PART_MIN || options->block_size > (size_t)1 << 30)
-        return om__fail(err, OM_E_ARG, "block_size: must be %d to 1073741824 bytes", (int)OM__PART_MIN);
+        return om__fail(err, OM_E_ARG, "block_size: must be %d to 1073741824 bytes",
+                        (int)OM__PART_MIN);
     if (options->block_count < 2 || options->block_count > 1024)
         return om__fail(err, OM_E_ARG, "block_count: must be 2 to 1024");
     if (options->append_limit > append_limit)
-        return om__fail(err, OM_E_ARG, "append_limit: must be at most %llu bytes", (unsigned long long)append_limit);
+        return om__fail(err, OM_E_ARG, "append_limit: must be at most %llu bytes",
+                        (unsigned long long)append_limit);
     if (options->append_limit && options->append_limit < options->block_size)
         return om__fail(err, OM_E_ARG, "append_limit: must be at least block_size");
     return OM_OK;
@@ -56,7 +60,8 @@ static int check_headers(const om_options *options, om_error *err)
         return om__fail(err, OM_E_ARG, "headers: more than %d", (int)HEADERS_MAX);
     for (size_t i = 0; i < request.header_count && options->mode == OM_CREATE; i++)
         if (om__span_is_nocase(request.header[i].name, "x-oss-forbid-overwrite"))
-            return om__fail(err, OM_E_ARG, "headers: x-oss-forbid-overwrite is set by OM_CREATE itself");
+            return om__fail(err, OM_E_ARG,
+                            "headers: x-oss-forbid-overwrite is set by OM_CREATE itself");
     return OM_OK;
 }
 
@@ -84,8 +89,8 @@ int om_stream_open(om_stream **out, om_store *store, const om_options *options, 
     rc = om__blocks_init(&stream->blocks, options->block_count, options->block_size);
     if (rc < 0 || !stream->key || (options->headers && options->headers[0] && !stream->headers)) {
         om_stream_free(stream);
-        return om__fail(err, OM_E_NOMEM, "out of memory for %u blocks of %llu bytes", options->block_count,
-                        (unsigned long long)options->block_size);
+        return om__fail(err, OM_E_NOMEM, "out of memory for %u blocks of %llu bytes",
+                        options->block_count, (unsigned long long)options->block_size);
     }
     stream->upload.key = stream->key;
     stream->upload.headers = stream->headers;

@@ -79,8 +79,8 @@ static int exchange(om_store *store, const om__call *call, om__step *step, om_er
     return om__store_exchange(store, call, &step->answer, err);
 }
 
-/* Decides by length and CRC-64 whether what stands at the key is what was sent. Keeps the error of the step (409, 404)
- * when it is not, or when the credentials may not look. */
+/* Decides by length and CRC-64 whether what stands at the key is what was sent. Keeps the error of
+ * the step (409, 404) when it is not, or when the credentials may not look. */
 static void compare_stored(const om__upload *upload, om_store *store, uint64_t size, uint64_t crc,
                            om__step *step)
 {
@@ -110,7 +110,8 @@ static int is_code(const om__step *step, const char *code)
     return step->rc == OM_E_SERVICE && strcmp(step->err.oss_code, code) == 0;
 }
 
-/* 203: the object is stored, only its callback failed; repeating the upload would store it twice. */
+/* 203: the object is stored, only its callback failed; repeating the upload would store it twice.
+ */
 static void look_at_callback(om_store *store, om__step *step, uint64_t crc)
 {
     if (is_code(step, "CallbackFailed"))
@@ -136,7 +137,8 @@ static void run_put(const om__upload *upload, om_store *store, om__step *step)
     if (step->rc == OM_OK)
         step->rc = om__store_check_crc(store, &step->answer, step->answer.sent_crc64, &step->err);
     else if (is_code(step, "FileAlreadyExists") && upload->doubt)
-        compare_stored(upload, store, call.body_len, om_crc64(0, call.body, (size_t)call.body_len), step);
+        compare_stored(upload, store, call.body_len, om_crc64(0, call.body, (size_t)call.body_len),
+                       step);
     look_at_callback(store, step, step->answer.sent_crc64);
 }
 
@@ -158,10 +160,11 @@ static void run_initiate(const om__upload *upload, om_store *store, om__step *st
     if (step->rc < 0)
         return;
     /* The id travels in the head's memory: the answer's headers are not needed any more. */
-    len = om__xml_find((om__span){body, (size_t)step->answer.body_len}, "UploadId", step->answer.head,
-                       sizeof upload->id);
+    len = om__xml_find((om__span){body, (size_t)step->answer.body_len}, "UploadId",
+                       step->answer.head, sizeof upload->id);
     if (len <= 0)
-        step->rc = om__fail(&step->err, OM_E_PROTOCOL, "InitiateMultipartUpload: no UploadId of 1-%d bytes",
+        step->rc = om__fail(&step->err, OM_E_PROTOCOL,
+                            "InitiateMultipartUpload: no UploadId of 1-%d bytes",
                             (int)sizeof upload->id - 1);
 }
 
@@ -206,8 +209,8 @@ static void run_complete(const om__upload *upload, om_store *store, const om__bl
         .method = "POST",
         .key = upload->key,
         .query = query,
-        /* OSS lists the parts itself: the id is ours alone and every part's CRC was checked, so naming 10,000
-         * ETags would only cost memory and a body of 1 MB. */
+        /* OSS lists the parts itself: the id is ours alone and every part's CRC was checked, so
+         * naming 10,000 ETags would only cost memory and a body of 1 MB. */
         .more = upload->create ? "x-oss-complete-all: yes\nx-oss-forbid-overwrite: true\n"
                                : "x-oss-complete-all: yes\n",
         /* All blocks are free by now, so the answer may use their memory. */
@@ -237,7 +240,8 @@ static void run_abort(const om__upload *upload, om_store *store, om__step *step)
         step->rc = OM_OK;
 }
 
-void om__upload_run(const om__upload *upload, om_store *store, const om__blocks *blocks, om__step *step)
+void om__upload_run(const om__upload *upload, om_store *store, const om__blocks *blocks,
+                    om__step *step)
 {
     switch (step->kind) {
     case OM__STEP_PUT:
@@ -274,7 +278,8 @@ static void settle_part(om__upload *upload, om__step *step)
     om__blocks_release(block);
     while (upload->ahead & 1) {
         slot = upload->acked % OM__WINDOW;
-        upload->stored_crc = om_crc64_combine(upload->stored_crc, upload->crc[slot], upload->len[slot]);
+        upload->stored_crc =
+            om_crc64_combine(upload->stored_crc, upload->crc[slot], upload->len[slot]);
         upload->stored += upload->len[slot];
         upload->acked++;
         upload->ahead >>= 1;

@@ -1,5 +1,6 @@
-/* upload.h - blocks into one object: one block is a PutObject, more are a multipart upload whose parts may go in parallel.
- * A step is planned and settled under the stream's lock and run without it. */
+/* upload.h - blocks into one object: one block is a PutObject, more are a multipart upload whose
+ * parts may go in parallel. A step is planned and settled under the stream's lock and run without
+ * it. */
 #ifndef OM_UPLOAD_H
 #define OM_UPLOAD_H
 
@@ -42,8 +43,8 @@ typedef struct om__upload {
     int started, done;    /* multipart begun; object complete */
     int exclusive;        /* 1: a put, initiate, complete or abort is under way */
     uint32_t sending;     /* parts under way */
-    int doubt;            /* 1: a put or complete may have taken effect although no good answer came */
-    int ours;             /* 1: OSS said 200 but reported another CRC: what stands there is ours to replace */
+    int doubt;            /* 1: a put or complete without a good answer may have taken effect */
+    int ours;             /* 1: OSS said 200 but another CRC: what is there is ours to replace */
     uint64_t acked;       /* parts acknowledged without a gap */
     uint64_t ahead;       /* bit n: part acked + n is acknowledged */
     uint64_t crc[OM__WINDOW], len[OM__WINDOW]; /* of part p at p % OM__WINDOW */
@@ -55,7 +56,8 @@ typedef struct om__upload {
 void om__upload_plan(om__upload *upload, om__blocks *blocks, int ended, om__step *step);
 /* After an abort: OM__STEP_ABORT once, when nothing is under way any more. */
 void om__upload_plan_abort(om__upload *upload, om__step *step);
-void om__upload_run(const om__upload *upload, om_store *store, const om__blocks *blocks, om__step *step);
+void om__upload_run(const om__upload *upload, om_store *store, const om__blocks *blocks,
+                    om__step *step);
 void om__upload_settle(om__upload *upload, om__step *step);
 
 #endif
