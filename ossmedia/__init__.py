@@ -8,6 +8,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ossmedia._native import crc64, crc64_combine
+    from ossmedia.app_server import AppServerCredentials
     from ossmedia.bucket import Bucket
     from ossmedia.credentials import EnvironmentCredentials, StaticCredentials
     from ossmedia.errors import (
@@ -40,6 +41,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AccessDenied",
+    "AppServerCredentials",
     "Bucket",
     "CallbackFailed",
     "ClockSkew",
@@ -74,6 +76,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AppServerCredentials": "app_server",
     "Bucket": "bucket",
     "Credentials": "model",
     "EnvironmentCredentials": "credentials",

@@ -19,6 +19,11 @@ __all__ = ["main"]
 
 DONE, FAILED, USAGE, CREDENTIALS, MISSING = 0, 1, 2, 3, 4
 _URL = "oss://bucket/key"
+_SERVER = {
+    "serve": "run the application server",
+    "device": "say who may upload: add, list, show, disable, enable, rotate-key, enrol-code",
+    "db": "make or change the application server's database: upgrade",
+}
 
 
 def _common() -> argparse.ArgumentParser:
@@ -75,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("token", parents=[_common()], help="get temporary credentials from STS")
     )
     commands.add_parser("emulator", add_help=False, help="run a local OSS and STS")
+    for name, text in _SERVER.items():
+        commands.add_parser(name, add_help=False, help=text)
     commands.add_parser("demo", add_help=False, help="see a camera's bytes reach a local OSS")
     return parser
 
@@ -151,6 +158,19 @@ def _run(args: argparse.Namespace) -> int:
     return code
 
 
+def _server(words: list[str]) -> int:
+    """The application server's commands."""
+    from ossmedia.terminal import error_line
+
+    try:
+        from ossmedia.server.commands import main as server
+    except ImportError as error:
+        text = f"{words[0]}: needs more (no module {error.name}): pip install 'ossmedia[server]'"
+        print(error_line(text), file=sys.stderr)
+        return FAILED
+    return server(words)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code. Raises SystemExit(2) for wrong usage, as argparse
     does."""
@@ -163,6 +183,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from ossmedia.demo import main as demo
 
         return int(demo(words[1:]) or 0)
+    if words and words[0] in _SERVER:
+        return _server(words)
     parser = _parser()
     args = parser.parse_args(words)
     if args.version:
