@@ -1,10 +1,11 @@
 # The menu. Everything runs on a fresh machine with Python >= 3.11, its headers, and a C compiler.
 PYTHON ?= python3
 BIN := .venv/bin
+TLS ?= loader
 TOOLS := scikit-build-core cffi cmake ninja
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard csrc/*)
 
-.PHONY: demo test c-test lint types fuzz loss bench clean
+.PHONY: demo test c-test variants lint types fuzz loss bench clean
 
 demo: .venv/.demo      ## local cloud, token from STS, a camera that uploads, a receipt
 	$(BIN)/ossmedia demo
@@ -12,13 +13,16 @@ demo: .venv/.demo      ## local cloud, token from STS, a camera that uploads, a 
 test: .venv/.test c-test  ## the whole suite: C under ASan + UBSan, then Python
 	$(BIN)/python -m pytest
 
-c-test: .venv/.test    ## C tests, ASan + UBSan, warnings as errors
-	$(BIN)/cmake -S . -B build/c -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
-	  -DPython3_EXECUTABLE=$(CURDIR)/$(BIN)/python -DCMAKE_BUILD_TYPE=Debug -DOSSMEDIA_WERROR=ON > build-c.log 2>&1 \
-	  || { cat build-c.log; rm -f build-c.log; exit 1; }
-	rm -f build-c.log
-	$(BIN)/cmake --build build/c
-	$(BIN)/ctest --test-dir build/c --output-on-failure
+c-test: .venv/.test    ## C tests, ASan + UBSan, warnings as errors; TLS=loader, system or none
+	$(BIN)/cmake -S . -B build/c-$(TLS) -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	  -DPython3_EXECUTABLE=$(CURDIR)/$(BIN)/python -DCMAKE_BUILD_TYPE=Debug -DOSSMEDIA_WERROR=ON \
+	  -DOSSMEDIA_TLS=$(TLS) --log-level=WARNING
+	$(BIN)/cmake --build build/c-$(TLS)
+	$(BIN)/ctest --test-dir build/c-$(TLS) --output-on-failure
+
+variants:              ## the C tests with OpenSSL linked, and with no TLS at all
+	$(MAKE) c-test TLS=system
+	$(MAKE) c-test TLS=none
 
 lint: .venv/.test
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_python_blocks(cloud):
         "encoder": [b"frame one" * 100, b"frame two" * 100],
     }
     for language, code in BLOCKS:
-        if language == "python":
+        if language == "python" and "AppServerCredentials" not in code:
             exec(compile(code, "README.md", "exec"), names)
     assert names["tail"] == (b"frame two" * 100)[-16:]
     assert names["url"].startswith(cloud.endpoint)
@@ -44,17 +45,48 @@ def test_python_blocks(cloud):
             cams.stat("cams/cam-01/token.bin")
 
 
-def test_shell_blocks(cloud, tmp_path, monkeypatch):
-    (tmp_path / "clip.mp4").write_bytes(b"not really a clip" * 1000)
-    script = "set -e\n" + "".join(code for language, code in BLOCKS if language == "sh")
+def play(mark, folder, monkeypatch):
+    """Runs the shell block that holds `mark`."""
+    (script,) = [code for language, code in BLOCKS if language == "sh" and mark in code]
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
     done = subprocess.run(
-        ["bash", "-c", script],
-        cwd=tmp_path,
+        ["bash", "-c", "set -e\n" + script],
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_application_server(cloud, tmp_path, monkeypatch):
+    from ossmedia.server import Settings
+    from ossmedia.server.parts import Parts
+    from ossmedia.server.serve import Running
+
+    monkeypatch.setenv("ROLE_ARN", cloud.role_arn)
+    monkeypatch.setenv("STS_ENDPOINT", cloud.sts_endpoint)
+    assert "cam-01" in play("ossmedia device add", tmp_path, monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.load("ossmedia.toml")
+    settings = replace(settings, http=replace(settings.http, port=0))
+    (code,) = [code for _, code in BLOCKS if "AppServerCredentials(" in code]
+    with Running(Parts(settings)) as server:
+        exec(compile(code, "README.md", "exec"), {"SERVER": server.url, "ENDPOINT": cloud.endpoint})
+    owner = Credentials(cloud.access_key_id, cloud.access_key_secret)
+    with Bucket("cams", endpoint=cloud.endpoint, region=cloud.region, credentials=owner) as cams:
+        assert cams.stat("cams/cam-01/morning.mp4").size == 51
+
+
+def test_the_command_line(cloud, tmp_path, monkeypatch):
+    (tmp_path / "clip.mp4").write_bytes(b"not really a clip" * 1000)
+    play("ossmedia put", tmp_path, monkeypatch)
     assert (tmp_path / "back.mp4").read_bytes() == (tmp_path / "clip.mp4").read_bytes()
+
+
+def test_no_shell_block_is_left_out():
+    scripts = [code for language, code in BLOCKS if language == "sh"]
+    assert len(scripts) == 2
+    assert all("ossmedia put" in code or "ossmedia device add" in code for code in scripts)
