@@ -71,6 +71,8 @@ def demand(cloud: Cloud, request: Request, pairs: Iterable[tuple[str, str, str |
     )
     for action, bucket, key in pairs:
         resource = resource_name(cloud.region, cloud.identities.account_id, bucket, key)
+        if bucket == cloud.store.hidden_bucket and not request.caller.of_service:
+            raise _denied("The bucket you access does not belong to you.")
         if request.caller.kind == "root":
             continue
         verdict = _EVALUATION.authorize(request.caller, [(action, resource)], context=context)

@@ -36,6 +36,7 @@ from .faults import Rule
 from .mishaps import Dropped
 from .request import ClientGone, Receive, Request, Scope
 from .rpc import Nonces
+from .vod import Vod
 from .wire import Send, protocol_of, send_answer, settle_body
 
 Handler = Callable[[Cloud, Request], Awaitable[Answer]]
@@ -92,12 +93,16 @@ class App:
     Args:
         control: the control API, asked for targets below ``/-/``.
         save_identities: called after an RPC call, which may have issued a session.
+        vod: answers the RPC calls that are not STS's.
     """
 
-    def __init__(self, cloud: Cloud, control: ASGIApp, save_identities: Callable[[], None]) -> None:
+    def __init__(
+        self, cloud: Cloud, control: ASGIApp, save_identities: Callable[[], None], vod: Vod
+    ) -> None:
         self._cloud = cloud
         self._control = control
         self._save_identities = save_identities
+        self._vod = vod
         self._nonces = Nonces()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -194,6 +199,7 @@ class App:
             nonces=self._nonces,
             source_ip=request.client_ip,
             secure=request.secure,
+            others=self._vod.operations,
         )
         self._save_identities()
         return Answer(status, [("Content-Type", content_type)], content)

@@ -6,7 +6,8 @@ object (``reset`` empties the cloud altogether).
 
 ``GET counters``, ``POST counters/reset``; ``GET|POST|DELETE faults``; ``GET|POST clock``
 ``{"offset_s": 900}``; ``GET|POST limits`` ``{"max_append_size": 1048576}``; ``POST addressing``
-``{"cnames": {...}, "forbid_second_level": true}``; ``POST reset``.
+``{"cnames": {...}, "forbid_second_level": true}``; ``GET|POST vod`` ``{"ticket_s": 3,
+"callback_url": "http://...", "callback_key": "..."}``; ``POST reset``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from starlette.routing import Route
 from .callback_key import SIGNED
 from .cloud import Cloud
 from .faults import ACTIONS, Counters, Rule
+from .vod import Vod
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 MAX_BODY = 1024 * 1024
@@ -35,11 +37,13 @@ class Control:
 
     Args:
         reset: empties the cloud and makes its first buckets again.
+        vod: whose settings may be changed.
     """
 
-    def __init__(self, cloud: Cloud, reset: Callable[[], None]) -> None:
+    def __init__(self, cloud: Cloud, reset: Callable[[], None], vod: Vod) -> None:
         self._cloud = cloud
         self._reset = reset
+        self._vod = vod
 
     def application(self) -> Starlette:
         """The ASGI application."""
@@ -51,6 +55,7 @@ class Control:
             Route(f"{root}/clock", self._local(self.clock), methods=["GET", "POST"]),
             Route(f"{root}/limits", self._local(self.limits), methods=["GET", "POST"]),
             Route(f"{root}/addressing", self._local(self.addressing), methods=["POST"]),
+            Route(f"{root}/vod", self._local(self.vod), methods=["GET", "POST"]),
             Route(f"{root}/reset", self._local(self.reset), methods=["POST"]),
             Route("/-/callback_pub_key.pem", self.public_key, methods=["GET"]),
         ]
@@ -121,6 +126,12 @@ class Control:
         self._cloud.addressing.cnames = {name.lower(): text for name, text in cnames.items()}
         self._cloud.addressing.forbid_second_level = forbid
         return JSONResponse({})
+
+    async def vod(self, request: Request) -> Response:
+        """What a VOD user sets in the console; of the callback's key only whether there is one."""
+        if request.method == "POST":
+            self._vod.change(_object(await _json(request)))
+        return JSONResponse(self._vod.settings.shown())
 
     async def reset(self, _request: Request) -> Response:
         """An empty cloud with its first buckets, no faults, the right time, all limits."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 import secrets
 import string
@@ -31,11 +32,13 @@ _KEY_ID = re.compile(r"[0-9A-Za-z._=]{1,128}")
 _ROLE_ARN = re.compile(r"acs:ram::([0-9]{1,32}):role/([A-Za-z0-9.@_-]{1,64})")
 _ALPHANUMERIC = string.ascii_letters + string.digits
 
-KeyKind = Literal["root", "user"]
+KeyKind = Literal["root", "user", "service"]
+_SERVICE_ROLE = "aliyunvoddefaultrole"
 
 
 class AccessKey(NamedTuple):
-    """A long-lived key of the account owner (``root``) or of a RAM user with its policies."""
+    """A long-lived key of the account owner (``root``), or of a RAM user or a service of the cloud
+    with its policies."""
 
     id: str
     secret: str
@@ -82,11 +85,17 @@ class Session(NamedTuple):
 class Caller(NamedTuple):
     """Who sent a request, after its signature held."""
 
-    kind: Literal["anonymous", "root", "user", "sts"]
+    kind: Literal["anonymous", "root", "user", "service", "sts"]
     access_key_id: str
     key: AccessKey | None
     session: Session | None
     role: Role | None
+
+    @property
+    def of_service(self) -> bool:
+        """Whether a service of the cloud made these credentials; only they open its bucket."""
+        by_role = self.role is not None and self.role.arn.endswith(f":role/{_SERVICE_ROLE}")
+        return self.kind == "service" or by_role
 
     @property
     def secret(self) -> str:
@@ -133,6 +142,9 @@ class Identities:
         self._lock = RLock()
         self._keys: dict[str, AccessKey] = {}
         self._roles: dict[str, Role] = {}
+        self._service_role = Role(
+            f"acs:ram::{account_id}:role/{_SERVICE_ROLE}", (ALLOW_ALL,), 43200
+        )
         self._sessions: dict[str, Session] = {}
         self._owner_of_token: dict[str, str] = {}
 
@@ -150,8 +162,9 @@ class Identities:
         Args:
             id: 1 to 128 characters of ``0-9A-Za-z._=``, not beginning with ``STS.``.
             secret: not empty.
-            kind: ``root`` for the account owner, who may not assume roles.
-            policies: identity policies of a user; ignored for ``root``.
+            kind: ``root`` for the account owner, who may not assume roles; ``service`` for a
+                service of the cloud.
+            policies: identity policies; ignored for ``root``.
             enabled: a disabled key is refused.
 
         Raises:
@@ -163,8 +176,8 @@ class Identities:
             )
         if not secret:
             raise ValueError("access key secret must not be empty")
-        if kind not in ("root", "user"):
-            raise ValueError(f"kind must be 'root' or 'user', not {kind!r}")
+        if kind not in ("root", "user", "service"):
+            raise ValueError(f"kind must be 'root', 'user' or 'service', not {kind!r}")
         for policy in policies:
             check_policy(policy)
         key = AccessKey(id, secret, kind, tuple(policies), enabled)
@@ -191,6 +204,8 @@ class Identities:
             raise ValueError(
                 f"role ARN must be acs:ram::{self.account_id}:role/<name>, not {arn!r}"
             )
+        if arn == self._service_role.arn:
+            raise ValueError(f"role {_SERVICE_ROLE!r} is the cloud's own and cannot be assumed")
         if not 3600 <= max_session_duration <= 43200:
             raise ValueError(
                 f"max_session_duration must be 3600 to 43200 seconds, not {max_session_duration}"
@@ -230,14 +245,34 @@ class Identities:
                 f"duration_seconds must be {MIN_SESSION_SECONDS} to {role.max_session_duration},"
                 f" not {duration_seconds}"
             )
+        return self._issue(role, session_name, int(now) + duration_seconds, session_policy, now)
+
+    def issue_service_session(
+        self, session_name: str, policy: dict[str, Any], *, life_s: int, now: float
+    ) -> Session:
+        """Issue temporary credentials that a service of the cloud gives away by itself, such as
+        VOD's for one upload; they do what *policy* allows, for at least ``life_s`` seconds.
+
+        Raises:
+            ValueError: a life below a second, or a policy outside the grammar.
+        """
+        if life_s < 1:
+            raise ValueError(f"life_s must be at least 1, not {life_s}")
+        check_policy(policy)
+        end = math.ceil(now) + life_s
+        return self._issue(self._service_role, session_name, end, policy, now)
+
+    def _issue(
+        self, role: Role, name: str, end: int, policy: dict[str, Any] | None, now: float
+    ) -> Session:
         session = Session(
             access_key_id="STS." + _random_text(25),
             secret=_random_text(44),
             token=_random_token(),
-            expires_at=float(int(now) + duration_seconds),
+            expires_at=float(end),
             role_arn=role.arn,
-            session_name=session_name,
-            session_policy=session_policy,
+            session_name=name,
+            session_policy=policy,
             account=self.account_id,
         )
         with self._lock:
@@ -278,7 +313,7 @@ class Identities:
             key = self._keys.get(access_key_id)
             session = self._sessions.get(access_key_id)
             owner = self._owner_of_token.get(token) if token else None
-            role = self._roles.get(session.role_arn) if session is not None else None
+            role = self._role_of(session) if session is not None else None
         if session is not None:
             self._check_token(session, token, owner, now)
             return Caller("sts", access_key_id, None, session, role)
@@ -289,6 +324,10 @@ class Identities:
         if token:
             raise CredentialsRefused("token_mismatch" if owner is not None else "token_invalid")
         return Caller(key.kind, access_key_id, key, None, None)
+
+    def _role_of(self, session: Session) -> Role | None:
+        own = self._service_role
+        return own if session.role_arn == own.arn else self._roles.get(session.role_arn)
 
     @staticmethod
     def _check_token(session: Session, token: str | None, owner: str | None, now: float) -> None:

@@ -126,7 +126,7 @@ class Evaluation:
         identity: tuple[dict[str, Any], ...] = ()
         if caller.session is not None and caller.role is not None:
             identity = caller.role.policies
-        elif caller.kind == "user" and caller.key is not None:
+        elif caller.kind in ("user", "service") and caller.key is not None:
             identity = caller.key.policies
         limit = caller.session.session_policy if caller.session is not None else None
         if limit is not None and evaluate([limit], action, resource, context) != "allow":

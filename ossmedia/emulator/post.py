@@ -55,14 +55,7 @@ async def post_object(cloud: Cloud, request: Request) -> Answer:
     check_key(key, cloud.limits)
     demand(cloud, request, [("oss:PutObject", bucket, key)])
     check_traffic_limit(fields.get("x-oss-traffic-limit"))
-    described = {
-        **fields,
-        "content-type": fields.get("x-oss-content-type")
-        or fields.get("content-type")
-        or file.content_type,
-    }
-    described.pop("x-oss-tagging", None)
-    attributes = read_attributes(described, cloud.limits)
+    attributes = read_attributes(_described(fields, file), cloud.limits)
     callback = _callback(fields)
     _refuse_overwrite(cloud, fields, bucket, key)
     spool = await _receive_file(cloud, form)
@@ -99,6 +92,14 @@ async def _read_fields(form: FormReader) -> tuple[dict[str, str], PartHead]:
             raise OssError(400, "MaxPOSTPreDataLengthExceededError", message)
         fields.setdefault(head.name.lower(), value.decode("utf-8", "surrogateescape"))
     raise _wrong_files()
+
+
+def _described(fields: dict[str, str], file: PartHead) -> dict[str, str]:
+    """The fields that become attributes; tags are not possible here."""
+    kind = fields.get("x-oss-content-type") or fields.get("content-type") or file.content_type
+    described = {**fields, "content-type": kind}
+    described.pop("x-oss-tagging", None)
+    return described
 
 
 def _key_of(fields: dict[str, str], file: PartHead) -> str:

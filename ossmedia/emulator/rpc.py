@@ -354,7 +354,11 @@ def render(name: str, content: Mapping[str, Any], *, as_json: bool) -> tuple[str
 
 
 def _nodes(content: Mapping[str, Any]) -> list[xml.Node]:
-    return [
-        (name, _nodes(value) if isinstance(value, Mapping) else str(value))
-        for name, value in content.items()
-    ]
+    nodes: list[xml.Node] = []
+    for name, value in content.items():
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, Mapping):
+                nodes.append((name, _nodes(item)))
+            else:
+                nodes.append((name, str(item).lower() if isinstance(item, bool) else str(item)))
+    return nodes

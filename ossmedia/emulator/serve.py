@@ -16,7 +16,7 @@ import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,6 +33,7 @@ from .faults import Counters, Rule
 from .identities import ALLOW_ALL, DEFAULT_ACCOUNT, Identities
 from .limits import Limits
 from .state import Store
+from .vod import Vod
 from .wire import CloudProtocol
 
 DEFAULT_ROLE = f"acs:ram::{DEFAULT_ACCOUNT}:role/uploader"
@@ -53,7 +54,7 @@ class _Server(uvicorn.Server):
 
 
 class Emulator:
-    """OSS and STS on a local port. Use it as a context manager, or call start and stop.
+    """OSS, STS and VOD on a local port. Use it as a context manager, or call start and stop.
 
     Args:
         host: address to listen on; one beyond loopback needs both access key arguments.
@@ -146,11 +147,21 @@ class Emulator:
             addressing=self._addressing,
             callback_key=key,
         )
+        self.vod = Vod(self.cloud)
         self._make_buckets()
         self._save_identities()
-        control = Control(self.cloud, self._reset_now).application()
+        self._server = _Server(self._configuration())
+        self._thread = threading.Thread(
+            target=self._server.run, args=([listener],), name="ossmedia-emulator", daemon=True
+        )
+        self._thread.start()
+        if not self._server.ready.wait(30):
+            raise OSError(f"the local cloud did not start on {self.endpoint} within 30 s")
+
+    def _configuration(self) -> uvicorn.Config:
+        control = Control(self.cloud, self._reset_now, self.vod).application()
         config = uvicorn.Config(
-            App(self.cloud, control, self._save_identities),
+            App(self.cloud, control, self._save_identities, self.vod),
             http=CloudProtocol,
             ws="none",
             loop="asyncio",
@@ -165,13 +176,7 @@ class Emulator:
         )
         if self._tls:
             config.ssl_context_factory = lambda *_: self._tls_context()
-        self._server = _Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, args=([listener],), name="ossmedia-emulator", daemon=True
-        )
-        self._thread.start()
-        if not self._server.ready.wait(30):
-            raise OSError(f"the local cloud did not start on {self.endpoint} within 30 s")
+        return config
 
     def _tls_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -243,6 +248,7 @@ class Emulator:
     def _reset_now(self) -> None:
         with self._store.transaction():
             self._store.clear()
+            self.vod.reset()
         self.cloud.faults.clear()
         self.cloud.counters = Counters()
         self.cloud.clock.offset_s = 0.0
@@ -322,18 +328,26 @@ class Emulator:
         """Count from zero."""
         self.cloud.counters = Counters()
 
+    def set_vod(self, **settings: Any) -> None:
+        """Change VOD's settings, such as ``ticket_s=3``; fields as in
+        :class:`ossmedia.emulator.vod_settings.VodSettings`.
+
+        Raises:
+            ValueError: naming the setting.
+        """
+        self._in_loop(lambda: self.vod.change(settings))
+
     def reset(self) -> None:
-        """Everything as at the start: empty buckets, no faults, the right time."""
-        done = threading.Event()
+        """Everything as at the start: empty buckets, no media, no faults, the right time."""
+        self._in_loop(self._reset_now)
 
-        def reset() -> None:
-            try:
-                self._reset_now()
-            finally:
-                done.set()
+    def _in_loop(self, change: Callable[[], None]) -> None:
+        """Run a change between two requests; returns when it is done, or raises as it did."""
 
-        self._server.loop.call_soon_threadsafe(reset)
-        done.wait()
+        async def run() -> None:
+            change()
+
+        asyncio.run_coroutine_threadsafe(run(), self._server.loop).result()
 
 
 def _is_loopback(host: str) -> bool:
@@ -347,7 +361,8 @@ def _is_loopback(host: str) -> bool:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named asyncio sees TCP, and turns Nagle's delay off.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))

@@ -12,7 +12,7 @@ import fcntl
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,14 @@ class Store:
         self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;" + _SCHEMA)
         self.blobs = Blobs(directory / "content", discard=discard)
         self._released: Counter[str] = Counter()
+        self.hidden_bucket = ""  # a service's own: no list shows it, no limit counts it
+        self.on_put: Callable[[StoredObject], None] | None = None  # inside the transaction
         self._remove_strays()
+
+    @property
+    def database(self) -> sqlite3.Connection:
+        """For the tables of a service beside OSS, which take part in :meth:`transaction`."""
+        return self._db
 
     def close(self) -> None:
         """Give the directory free. Harmless when repeated."""
@@ -174,10 +181,12 @@ class Store:
         return None if row is None else Bucket(*row)
 
     def buckets(self, prefix: str, marker: str, limit: int) -> list[Bucket]:
-        """Buckets after *marker* that begin with *prefix*, by name, at most *limit*."""
+        """Buckets after *marker* that begin with *prefix*, by name, at most *limit*, without the
+        hidden one."""
         rows = self._db.execute(
-            "SELECT * FROM buckets WHERE name > ? AND substr(name, 1, ?) = ? ORDER BY name LIMIT ?",
-            (marker, len(prefix), prefix, limit),
+            "SELECT * FROM buckets WHERE name > ? AND substr(name, 1, ?) = ? AND name != ? "
+            "ORDER BY name LIMIT ?",
+            (marker, len(prefix), prefix, self.hidden_bucket, limit),
         )
         return [Bucket(*row) for row in rows]
 
@@ -253,6 +262,8 @@ class Store:
             *(new.md5, new.symlink_target, new.sealed_s),
         )
         self._db.execute(_INSERT_OBJECT, values)
+        if self.on_put is not None and not keep_content:
+            self.on_put(new)
 
     def grow_object(self, grown: StoredObject) -> None:
         """Store the new length, sums and segments of an appended object; its attributes stay."""

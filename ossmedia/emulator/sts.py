@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from . import rpc
@@ -44,6 +45,7 @@ def handle_rpc(
     nonces: rpc.Nonces,
     source_ip: str = "127.0.0.1",
     secure: bool = False,
+    others: Mapping[tuple[str, str], Operation] = MappingProxyType({}),
 ) -> tuple[int, str, bytes]:
     """Answer one request to the service root.
 
@@ -56,6 +58,7 @@ def handle_rpc(
         nonces: signature nonces seen so far.
         source_ip: the client's address, for conditions in the caller's policies.
         secure: the request came over TLS.
+        others: operations of another service at the same address, by version and action.
 
     Returns:
         HTTP status, content type and body; refusals are answers, too.
@@ -65,7 +68,7 @@ def handle_rpc(
     request_id = str(uuid.uuid4()).upper()
     try:
         call = rpc.parse_call(method, raw_query, fields, body)
-        operation = _operation(call)
+        operation = _operation(call, others)
         caller = rpc.authenticate(call, identities, now=now, nonces=nonces)
         context = request_context(now=now, source_ip=source_ip, secure=secure)
         content = {"RequestId": request_id, **operation(call, caller, identities, now, context)}
@@ -85,8 +88,9 @@ def _error(error: RpcError, request_id: str, host: str) -> Answer:
     }
 
 
-def _operation(call: rpc.Call) -> Operation:
-    operation = _OPERATIONS.get((call.version, call.action))
+def _operation(call: rpc.Call, others: Mapping[tuple[str, str], Operation]) -> Operation:
+    wanted = (call.version, call.action)
+    operation = _OPERATIONS.get(wanted) or others.get(wanted)
     if operation is None:
         raise RpcError(
             404,
