@@ -2,30 +2,18 @@
 
 In flow a role, a policy and a life, out flow ``Credentials`` with STS's own end of life. It never
 calls STS without a policy, and the keys, the signed request and the answer never reach a log or an
-exception: the SDK's log is silent during the calls made here, because it writes signed URLs and
-whole answers.
+exception.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import threading
 
 from ossmedia import policy as policies
-from ossmedia.address import Address, check_bucket
+from ossmedia.address import check_bucket
 from ossmedia.clock import SYSTEM, chance, from_iso_date
-from ossmedia.errors import (
-    AccessDenied,
-    NetworkError,
-    OssMediaError,
-    ProtocolError,
-    RequestTimeout,
-    TlsError,
-    service_error,
-)
+from ossmedia.core_sdk import Service
 from ossmedia.model import Credentials
-from ossmedia.retry import Retry, final
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,32 +21,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ossmedia.clock import Clock
+    from ossmedia.retry import Retry
 
 __all__ = ["TokenIssuer", "assume_role"]
 
 ENDPOINT = "https://sts.aliyuncs.com"
 LEAST_TTL_S, MOST_TTL_S = 900, 43_200
 _SESSION_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.@_-")
-_LOGGERS = (
-    "aliyunsdkcore.client",
-    "aliyunsdkcore.http.http_response",
-    "aliyunsdkcore.vendored.requests.packages.urllib3.connectionpool",
-)
-_SIGNATURE = ("SignatureDoesNotMatch", "IncompleteSignature", "InvalidAccessKeySecret")
-
-
-class _Quiet(logging.Filter):
-    """Drops the records of the threads that are inside a call."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inside = threading.local()
-
-    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002
-        return not getattr(self.inside, "call", False)
-
-
-_quiet = _Quiet()
 
 
 def assume_role(
@@ -109,20 +78,20 @@ def assume_role(
         "Policy": policies.check_text(policy),
         "DurationSeconds": str(ttl_s),
     }
-    if not isinstance(credentials, Credentials):
-        raise TypeError(f"credentials: must be Credentials, not {type(credentials).__name__}")
-    client = _client(credentials, region, ca_file, connect_timeout_s, io_timeout_s)
-    address = Address("sts", endpoint, region)
-    retry = Retry(attempts=3) if retry is None else retry
-    attempt = 0
-    while True:
-        outcome = _call(client, address.endpoint, fields, credentials)
-        if isinstance(outcome, Credentials):
-            return outcome
-        attempt += 1
-        if attempt >= retry.attempts or final(outcome, attempt):
-            raise outcome
-        clock.sleep(retry.delay(attempt, outcome, random))
+    service = Service(
+        "STS",
+        "aliyun-python-sdk-sts",
+        credentials=credentials,
+        endpoint=endpoint,
+        region=region,
+        ca_file=ca_file,
+        connect_timeout_s=connect_timeout_s,
+        io_timeout_s=io_timeout_s,
+        retry=retry,
+        clock=clock,
+        random=random,
+    )
+    return service.call(_new_request, fields, _parse)
 
 
 def _check_role(role_arn: str) -> str:
@@ -155,71 +124,10 @@ def _check_ttl(ttl_s: int, max_ttl_s: int) -> None:
         raise ValueError(f"ttl_s: must be {LEAST_TTL_S}-{max_ttl_s} seconds, not {ttl_s}")
 
 
-def _client(
-    credentials: Credentials,
-    region: str,
-    ca_file: str,
-    connect_timeout_s: float,
-    io_timeout_s: float,
-) -> Any:
-    try:
-        from aliyunsdkcore.client import AcsClient
-    except ImportError as error:
-        raise ImportError(
-            "STS needs aliyun-python-sdk-sts: pip install 'ossmedia[server]'"
-        ) from error
-    client = AcsClient(
-        credentials.access_key_id,
-        credentials.access_key_secret,
-        region,
-        auto_retry=False,
-        connect_timeout=connect_timeout_s,
-        timeout=io_timeout_s,
-        verify=ca_file or True,  # stated, or the SDK lets an environment variable turn it off
-        proxy={"http": None, "https": None},  # stated, or the SDK takes the environment's
-    )
-    client.session.trust_env = False
-    for name in _LOGGERS:
-        logger = logging.getLogger(name)
-        if _quiet not in logger.filters:
-            logger.addFilter(_quiet)
-    return client
-
-
-def _request(endpoint: str, fields: dict[str, str], credentials: Credentials) -> Any:
-    from aliyunsdkcore.http import protocol_type
+def _new_request() -> Any:
     from aliyunsdksts.request.v20150401.AssumeRoleRequest import AssumeRoleRequest
 
-    scheme, _, host = endpoint.partition("://")
-    request = AssumeRoleRequest()
-    request.set_protocol_type(protocol_type.HTTPS if scheme == "https" else protocol_type.HTTP)
-    request.set_endpoint(host)
-    for name, value in fields.items():
-        request.add_query_param(name, value)
-    if credentials.security_token:
-        request.add_query_param("SecurityToken", credentials.security_token)
-    return request
-
-
-def _call(
-    client: Any, endpoint: str, fields: dict[str, str], credentials: Credentials
-) -> Credentials | OssMediaError:
-    """One call. Errors are returned, not raised, so that the SDK's exception, whose text may hold
-    the signed request, does not travel along as context."""
-    from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
-
-    _quiet.inside.call = True
-    try:
-        body = client.do_action_with_exception(_request(endpoint, fields, credentials))
-        return _parse(body)
-    except ServerException as error:
-        return _refused(error)
-    except ClientException as error:
-        return _no_answer(endpoint, str(error.message))
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        return ProtocolError(f"STS's answer cannot be read ({type(error).__name__})")
-    finally:
-        _quiet.inside.call = False
+    return AssumeRoleRequest()
 
 
 def _parse(body: bytes) -> Credentials:
@@ -230,32 +138,6 @@ def _parse(body: bytes) -> Credentials:
         data["SecurityToken"],
         from_iso_date(data["Expiration"]),
     )
-
-
-def _refused(error: Any) -> OssMediaError:
-    code, message = str(error.error_code), str(error.message)
-    status = int(error.http_status or 0)
-    if code.startswith(_SIGNATURE):
-        message = "the access key secret is not the one of this access key id"
-    elif code == "SDK.UnknownServerError":
-        code, message = "BadErrorResponse", "STS's error cannot be read"
-    failure = service_error(
-        status, code, message[:300], request_id=str(error.request_id or "")[:64], temporary=False
-    )
-    if code == "SignatureNonceUsed":  # a lost answer; the next try has a new nonce
-        failure.retryable = True
-    if isinstance(failure, AccessDenied) and failure.retryable:
-        failure.retryable = False  # nobody here renews the server's own key
-    return failure
-
-
-def _no_answer(endpoint: str, message: str) -> OssMediaError:
-    lower = message.lower()
-    if "certificate" in lower or "sslerror" in lower:
-        return TlsError(f"{endpoint}: the certificate of STS was refused")
-    if "timed out" in lower or "timeout" in lower:
-        return RequestTimeout(f"{endpoint}: STS gave no answer in time")
-    return NetworkError(f"{endpoint}: STS gave no answer")
 
 
 class TokenIssuer:
