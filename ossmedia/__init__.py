@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ossmedia.model import Credentials, Generation, ObjectStat, Receipt
     from ossmedia.reader import Reader
     from ossmedia.retry import Retry
+    from ossmedia.ticket import UploadTicket
     from ossmedia.writer import Writer
 
 __version__ = "0.1.0"
@@ -69,6 +70,7 @@ __all__ = [
     "StreamBroken",
     "TlsError",
     "Unavailable",
+    "UploadTicket",
     "Writer",
     "__version__",
     "crc64",
@@ -86,6 +88,7 @@ _HOMES = {
     "Receipt": "model",
     "Retry": "retry",
     "StaticCredentials": "credentials",
+    "UploadTicket": "ticket",
     "Writer": "writer",
     "crc64": "_native",
     "crc64_combine": "_native",

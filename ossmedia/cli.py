@@ -79,7 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     _token(
         commands.add_parser("token", parents=[_common()], help="get temporary credentials from STS")
     )
-    commands.add_parser("emulator", add_help=False, help="run a local OSS and STS")
+    _vod(commands.add_parser("vod", help="upload into ApsaraVideo VOD"))
+    commands.add_parser("emulator", add_help=False, help="run a local OSS, STS and VOD")
     for name, text in _SERVER.items():
         commands.add_parser(name, add_help=False, help=text)
     commands.add_parser("demo", add_help=False, help="see a camera's bytes reach a local OSS")
@@ -99,6 +100,29 @@ def _token(token: argparse.ArgumentParser) -> None:
     token.add_argument(
         "--allow-http", action="store_true", help="the token works without https, too"
     )
+
+
+def _vod(vod: argparse.ArgumentParser) -> None:
+    actions = vod.add_subparsers(dest="action", metavar="ACTION", required=True)
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument("--vod-endpoint", default="", help="else OSSMEDIA_VOD_ENDPOINT, else VOD's")
+    where.add_argument(
+        "--endpoint", default="", help="where tickets may lead besides Alibaba Cloud, as a URL"
+    )
+    both = [_common(), where]
+    upload = actions.add_parser("upload", parents=both, help="upload a video or audio file")
+    upload.add_argument("file")
+    upload.add_argument("--title", default="", help="at most 128 characters; else the file's name")
+    upload.add_argument("--description", default="")
+    upload.add_argument("--tag", action="append", default=[], help="may be given 16 times")
+    upload.add_argument("--reference-id", default="", help="an id of your own, 6-64 characters")
+    refresh = actions.add_parser(
+        "refresh", parents=both, help="print a new ticket for a video; it is a secret"
+    )
+    refresh.add_argument("video_id", metavar="VIDEO_ID")
+    info = actions.add_parser("info", parents=both, help="show what VOD says of a video")
+    info.add_argument("video_id", metavar="VIDEO_ID")
+    info.add_argument("--play", action="store_true", help="with URLs to watch it")
 
 
 def _verbosity(level: int) -> None:

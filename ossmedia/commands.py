@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ossmedia.model import ObjectStat, Receipt
     from ossmedia.writer import Writer
 
-__all__ = ["cat", "ls", "put", "rm", "sign", "stat", "token"]
+__all__ = ["cat", "ls", "put", "rm", "sign", "stat", "token", "vod"]
 
 _PIECE = 64 << 10
 # What the system's table gets wrong (.ts is a translation file there) or does not know.
@@ -225,3 +225,11 @@ def token(args: Namespace) -> int:
     ):
         print(f"export {name}={quote(value)}")
     return 0
+
+
+def vod(args: Namespace) -> int:
+    """Uploads into ApsaraVideo VOD."""
+    from ossmedia import vod_commands
+
+    code: int = getattr(vod_commands, args.action)(args)
+    return code

@@ -30,6 +30,7 @@ PYTHON_LEVELS = [
     ["bucket"],
     ["vod_transfer"],
     ["vod"],
+    ["vod_commands"],
     ["demo", "commands"],
     ["cli"],
     ["__main__"],
