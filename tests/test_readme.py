@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ossmedia import Bucket, Credentials
+from ossmedia.demo import CLIP
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
@@ -27,6 +28,8 @@ def test_python_blocks(cloud):
         "ENDPOINT": cloud.endpoint,
         "STS_ENDPOINT": cloud.sts_endpoint,
         "ROLE_ARN": cloud.role_arn,
+        "VOD_ENDPOINT": cloud.vod_endpoint,
+        "CLIP": CLIP,
         "KEY_ID": cloud.access_key_id,
         "KEY_SECRET": cloud.access_key_secret,
         "encoder": [b"frame one" * 100, b"frame two" * 100],
@@ -37,6 +40,7 @@ def test_python_blocks(cloud):
     assert names["tail"] == (b"frame two" * 100)[-16:]
     assert names["url"].startswith(cloud.endpoint)
     names["test_upload"](cloud)
+    assert names["receipt"].size == CLIP.stat().st_size
     token = Credentials.from_json(names["wire"])
     with Bucket("cams", endpoint=cloud.endpoint, region=cloud.region, credentials=token) as cams:
         with cams.open("cams/cam-01/token.bin", "wb") as f:
