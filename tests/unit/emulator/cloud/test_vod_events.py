@@ -7,6 +7,7 @@ import http.server
 import json
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -166,3 +167,18 @@ def test_an_event_is_not_lost_with_the_process(tmp_path, client_of, receiver):
         VodCaller(second, key).video()
         assert receiver.wait(1)[0][2] == {"n": 1}
         settle(second)
+
+
+def test_the_published_signature():
+    vectors = Path(__file__).parents[3] / "vectors" / "signature-vectors.json"
+    (vector,) = [
+        found
+        for found in json.loads(vectors.read_text(encoding="utf-8"))["vectors"]
+        if found["id"] == "vod-callback-01"
+    ]
+    made = signature(
+        vector["extra"]["callback_url"],
+        vector["headers"]["X-VOD-TIMESTAMP"],
+        vector["access_key_secret"],
+    )
+    assert made == vector["expected"]["signature"]
