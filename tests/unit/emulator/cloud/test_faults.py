@@ -5,9 +5,11 @@ from __future__ import annotations
 import http.client
 import time
 from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
 
 import pytest
 
+from ossmedia.emulator import mishaps
 from ossmedia.emulator.faults import ACTIONS, Rule
 from ossmedia.emulator.serve import Emulator
 
@@ -153,12 +155,18 @@ def test_a_cut_answer(emulator, client):
     assert len(caught.value.partial) == 300_001
 
 
-def test_a_dripping_answer(emulator, client):
+def test_a_dripping_answer(emulator, client, monkeypatch):
+    pauses = []
+
+    async def pause(seconds):
+        pauses.append(seconds)
+
     client.put("k", b"0123456789")
-    emulator.fault("drip", operation="GetObject", answer_bytes=3, seconds=0.01)
-    began = time.monotonic()
-    assert client.get("k").body == b"0123456789"
-    assert time.monotonic() - began >= 0.04
+    emulator.fault("drip", operation="GetObject", answer_bytes=3, seconds=77.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(mishaps, "asyncio", SimpleNamespace(sleep=pause))
+        assert client.get("k").body == b"0123456789"
+    assert pauses.count(77.0) >= 3
 
 
 def test_wrong_and_missing_checksums(emulator, client, stored):
