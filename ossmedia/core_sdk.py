@@ -88,10 +88,6 @@ class Service:
     ) -> None:
         if not isinstance(credentials, Credentials):
             raise TypeError(f"credentials: must be Credentials, not {type(credentials).__name__}")
-        try:
-            from aliyunsdkcore.client import AcsClient
-        except ImportError as error:
-            raise _missing(name, package) from error
         self._name = name
         self._package = package
         self._token = credentials.security_token
@@ -99,7 +95,26 @@ class Service:
         self._retry = Retry(attempts=3) if retry is None else retry
         self._clock = clock
         self._random = random
-        self._client = AcsClient(
+        self._client = self._new_client(
+            credentials, region, ca_file, connect_timeout_s, io_timeout_s
+        )
+        for logger in map(logging.getLogger, _LOGGERS):
+            if _quiet not in logger.filters:
+                logger.addFilter(_quiet)
+
+    def _new_client(
+        self,
+        credentials: Credentials,
+        region: str,
+        ca_file: str,
+        connect_timeout_s: float,
+        io_timeout_s: float,
+    ) -> Any:
+        try:
+            from aliyunsdkcore.client import AcsClient
+        except ImportError as error:
+            raise _missing(self._name, self._package) from error
+        client = AcsClient(
             credentials.access_key_id,
             credentials.access_key_secret,
             region,
@@ -109,10 +124,8 @@ class Service:
             verify=ca_file or True,  # stated, or the SDK lets an environment variable turn it off
             proxy={"http": None, "https": None},  # stated, or the SDK takes the environment's
         )
-        self._client.session.trust_env = False
-        for logger in map(logging.getLogger, _LOGGERS):
-            if _quiet not in logger.filters:
-                logger.addFilter(_quiet)
+        client.session.trust_env = False
+        return client
 
     def call(
         self,

@@ -10,11 +10,14 @@ from __future__ import annotations
 import threading
 
 from ossmedia.clock import SYSTEM
+from ossmedia.gate import Canceled, Gate
+from ossmedia.resumable import unfinished
 from ossmedia.ticket import UploadTicket
-from ossmedia.vod_transfer import Canceled, Gate, Tickets, check_source, transfer
+from ossmedia.vod_transfer import Tickets, check_source, transfer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
     from types import TracebackType
     from typing import Any, Self
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from ossmedia.model import Receipt
     from ossmedia.vod_transfer import Progress, Refresh, Source
 
-__all__ = ["UploadTicket", "VodUpload", "VodUploader", "upload"]
+__all__ = ["UploadTicket", "VodUpload", "VodUploader", "unfinished", "upload"]
 
 _ADDRESS = ("endpoint", "region", "credentials", "path_style", "cname", "internal", "accelerate")
 
@@ -34,6 +37,7 @@ def upload(
     refresh: Refresh | None = None,
     progress: Progress | None = None,
     content_type: str = "",
+    checkpoint: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Receipt:
     """Stores a media file in VOD, at the place its ticket names and nowhere else.
@@ -49,8 +53,17 @@ def upload(
         refresh: called with the media id, returns a new ticket for it; None: the ticket must last.
         progress: called with bytes stored and bytes in all (None when the file cannot tell).
         content_type: of the object.
+        checkpoint: where to remember the upload of a path, so that it goes on after the process was
+            killed: then ask ``unfinished`` for its media id, refresh that one's ticket, and call
+            this again. What was stored is compared with the file, not sent again. A failed upload
+            with a checkpoint leaves its parts in OSS for the next try; without one they are
+            dropped.
         options: of ``Bucket``: ca_file, proxy, timeouts, retry, clock, block_size, blocks,
             parallel, signature.
+
+    Returns:
+        What OSS confirmed. ``etag`` is "" in the one case that OSS completed the object and its
+        answer was lost: a ticket may not read the object to find out more.
 
     Raises:
         TypeError, ValueError: naming the field, before any connection; also a ticket that has ended
@@ -60,6 +73,8 @@ def upload(
     """
     check_source(path_or_file)
     _check_options(options)
+    if checkpoint is not None and hasattr(path_or_file, "read"):
+        raise ValueError("checkpoint: only for a file that is given by its path")
     tickets = Tickets(ticket, refresh, options.get("clock", SYSTEM))
     return transfer(
         path_or_file,
@@ -68,6 +83,7 @@ def upload(
         Gate(),
         progress=progress,
         content_type=content_type,
+        checkpoint=checkpoint,
         **options,
     )
 
@@ -81,20 +97,28 @@ def _check_options(options: dict[str, Any]) -> None:
 class VodUpload:
     """One file of a queue.
 
-    Fields: ``source``; ``info``: whatever the caller gave along; ``state``: "waiting", "uploading",
-    "succeeded", "failed" or "canceled"; ``media_id``: "" before it has a ticket; ``receipt`` once
+    Fields: ``source``; ``info``: whatever the caller gave along; ``checkpoint``: its path or None;
+    ``state``: "waiting", "uploading", "succeeded", "failed" or "canceled"; ``media_id``: "" before
+    it has a ticket, but for an upload that its checkpoint remembers; ``receipt`` once
     it succeeded; ``error`` once it failed; ``refreshes``: tickets after the first.
     """
 
     __slots__ = (
-        *("source", "info", "content_type", "state", "media_id", "receipt", "error"),
-        "refreshes",
+        *("source", "info", "content_type", "checkpoint", "state", "media_id", "receipt"),
+        *("error", "refreshes"),
     )
 
-    def __init__(self, source: Source, info: object, content_type: str) -> None:
+    def __init__(
+        self,
+        source: Source,
+        info: object,
+        content_type: str,
+        checkpoint: str | os.PathLike[str] | None,
+    ) -> None:
         self.source = source
         self.info = info
         self.content_type = content_type
+        self.checkpoint = checkpoint
         self.state = "waiting"
         self.media_id = ""
         self.receipt: Receipt | None = None
@@ -114,7 +138,8 @@ class VodUploader:
     again (token expired), or is logged and forgotten (the others).
 
     Args:
-        on_upload_started: called with the file's ``VodUpload``, returns its ``UploadTicket``.
+        on_upload_started: called with the file's ``VodUpload``, returns its ``UploadTicket``: a
+            refreshed one for ``media_id`` if that is set (the upload goes on), else a new one.
         on_upload_token_expired: alike; None: a ticket must last for its file.
         on_upload_progress: called with the ``VodUpload``, bytes stored, bytes in all or None.
         on_upload_succeeded: called with the ``VodUpload`` and the receipt.
@@ -161,18 +186,27 @@ class VodUploader:
     # -- the caller's side
 
     def add_file(
-        self, path_or_file: Source, *, info: object = None, content_type: str = ""
+        self,
+        path_or_file: Source,
+        *,
+        info: object = None,
+        content_type: str = "",
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> VodUpload:
         """Puts a file at the end of the queue.
 
         Args:
             info: the caller's own, e.g. a title; kept in ``VodUpload.info``.
+            checkpoint: see ``upload``; each file needs one of its own.
 
         Raises:
-            TypeError: neither a path nor a binary file. ValueError: the uploader is closed.
+            TypeError: neither a path nor a binary file. ValueError: the uploader is closed, or a
+                checkpoint is given for an open file.
         """
         check_source(path_or_file)
-        item = VodUpload(path_or_file, info, content_type)
+        if checkpoint is not None and hasattr(path_or_file, "read"):
+            raise ValueError("checkpoint: only for a file that is given by its path")
+        item = VodUpload(path_or_file, info, content_type, checkpoint)
         with self._changed:
             if self._closed:
                 raise ValueError("the uploader is closed")
@@ -287,6 +321,7 @@ class VodUploader:
                 gate,
                 progress=lambda done, total: self._report(item, done, total),
                 content_type=item.content_type,
+                checkpoint=item.checkpoint,
                 **self._options,
             )
         except Exception as error:
@@ -299,6 +334,8 @@ class VodUploader:
     def _ticket_for(self, item: VodUpload) -> UploadTicket:
         started = self._callbacks["on_upload_started"]
         assert started is not None
+        if item.checkpoint is not None and not hasattr(item.source, "read"):
+            item.media_id = unfinished(item.checkpoint, item.source)
         ticket = started(item)
         if not isinstance(ticket, UploadTicket):
             name = type(ticket).__name__

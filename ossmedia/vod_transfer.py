@@ -1,20 +1,21 @@
 """One media file on its way into VOD: the ticket's credentials kept fresh, the file's bytes let
 through a gate.
 
-In flow a ticket, a file and the caller's way to refresh the ticket; out flows the receipt. The
-bytes take the way of every other object (``Bucket``, ``Writer``, the C core). Whatever a refresh
-brings, not a byte goes to another object than the first ticket's.
+In flow a ticket, a file and the caller's way to refresh the ticket; out flows the receipt. Every
+byte goes through the C core: a file that has a path in parts that can be resumed, another one
+through a ``Writer``. Whatever a refresh brings, not a byte goes to another object than the first
+ticket's.
 """
 
 from __future__ import annotations
 
-import threading
-
 from ossmedia.bucket import Bucket
 from ossmedia.clock import SYSTEM
 from ossmedia.errors import CredentialsError, OssMediaError
+from ossmedia.headers import header_lines
+from ossmedia.resumable import Destination, store
 from ossmedia.ticket import UploadTicket
-from ossmedia.upload import MOST_PARTS, Snapshot
+from ossmedia.upload import MOST_PARTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
     from ossmedia.clock import Clock
+    from ossmedia.gate import Gate
     from ossmedia.model import Credentials, Receipt
     from ossmedia.writer import Writer
 
@@ -30,51 +32,12 @@ if TYPE_CHECKING:
     Refresh = Callable[[str], UploadTicket]
     Progress = Callable[[int, Any], object]  # the second is None when a file cannot tell its size
 
-__all__ = ["Canceled", "Gate", "Tickets", "check_source", "transfer"]
+__all__ = ["Tickets", "check_source", "transfer"]
 
 _PIECE = 256 << 10
 _MIB = 1 << 20
 # How long a write waits for a free block before the gate is asked again.
 _PATIENCE_S = 0.2
-
-
-class Canceled(Exception):
-    """The caller canceled the upload; nothing of it stays."""
-
-
-class Gate:
-    """Lets bytes through, holds them back, or ends the upload; any thread may turn it."""
-
-    def __init__(self) -> None:
-        self._turned = threading.Condition()
-        self._closed = False
-        self.canceled = False
-
-    def close(self) -> None:
-        with self._turned:
-            self._closed = True
-
-    def open(self) -> None:
-        with self._turned:
-            self._closed = False
-            self._turned.notify_all()
-
-    def cancel(self) -> None:
-        with self._turned:
-            self.canceled = True
-            self._turned.notify_all()
-
-    def pass_through(self) -> None:
-        """Waits while the gate is closed.
-
-        Raises:
-            Canceled: for good.
-        """
-        with self._turned:
-            while self._closed and not self.canceled:
-                self._turned.wait()
-            if self.canceled:
-                raise Canceled
 
 
 class Tickets:
@@ -166,16 +129,18 @@ def transfer(
     *,
     progress: Progress | None,
     content_type: str,
+    checkpoint: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Receipt:
     """Stores a file where a ticket says. Returns what OSS confirmed.
 
     Args:
+        checkpoint: of a file given by its path, see ``ossmedia.resumable.store``.
         options: of ``Bucket``, but its address and credentials.
 
     Raises:
         Canceled: through the gate; neither object nor parts stay.
-        OSError, OssMediaError: as ``Bucket.upload``.
+        OSError, OssMediaError: as ``ossmedia.resumable.store``.
     """
     with Bucket(
         ticket.bucket,
@@ -184,69 +149,55 @@ def transfer(
         credentials=tickets.provider(),
         **options,
     ) as bucket:
-        store = _Target(bucket, ticket.key, gate, content_type, options)
         if isinstance(source, str) or hasattr(source, "__fspath__"):
-            with Snapshot(source) as file:
-                report = None if progress is None else file.report(progress)
-                receipt = store.take(file.copy_to, file.block_size, file.size, report)
-            if report is not None:
-                report(file.size, file.size)
-            return receipt
-        return store.take_file(source, progress)
-
-
-class _Target:
-    """The one object of a ticket."""
-
-    def __init__(
-        self, bucket: Bucket, key: str, gate: Gate, content_type: str, options: dict[str, Any]
-    ) -> None:
-        self._bucket = bucket
-        self._key = key
-        self._gate = gate
-        self._content_type = content_type
-        self._least = options.get("block_size", _MIB)
-
-    def take(
-        self,
-        copy_to: Callable[[Writer], object],
-        block_size: Callable[[int], int],
-        size: int | None,
-        report: Progress | None,
-    ) -> Receipt:
-        writer = self._bucket.open(
-            self._key,
+            return store(
+                bucket._session,  # noqa: SLF001 - the library's own way to a bucket's requests
+                source,
+                Destination(ticket.media_id, ticket.endpoint, ticket.bucket, ticket.key),
+                gate=gate,
+                block_size=options.get("block_size", _MIB),
+                parallel=options.get("parallel", 2),
+                headers=header_lines(content_type),
+                progress=progress,
+                checkpoint=checkpoint,
+            )
+        size = _size_of(source)
+        writer = bucket.open(
+            ticket.key,
             "wb",
-            block_size=block_size(self._least),
-            content_type=self._content_type,
-            progress=report,
+            block_size=_block_size(options.get("block_size", _MIB), size),
+            content_type=content_type,
+            progress=None if progress is None else _rising(progress, size),
             total=size,
             write_timeout_s=_PATIENCE_S,
         )
-        gated: Any = _Gated(writer, self._gate)
-        with writer:
-            copy_to(gated)
-            self._gate.pass_through()
-        assert writer.result is not None
-        return writer.result
+        receipt = _written(source, writer, gate)
+    if progress is not None:
+        progress(receipt.size, size)
+    return receipt
 
-    def take_file(self, file: BinaryIO, progress: Progress | None) -> Receipt:
-        size = _size_of(file)
-        told = -1
 
-        def report(stored: int, _total: object) -> None:
-            nonlocal told
-            if progress is not None and stored > told:
-                told = stored
-                progress(stored, size)
+def _written(source: BinaryIO, writer: Writer, gate: Gate) -> Receipt:
+    gated = _Gated(writer, gate)
+    with writer:
+        while piece := source.read(_PIECE):
+            gated.write(piece)
+        gate.pass_through()
+    assert writer.result is not None
+    return writer.result
 
-        def copy_to(writer: Writer) -> None:
-            while piece := file.read(_PIECE):
-                writer.write(piece)
 
-        receipt = self.take(copy_to, lambda least: _block_size(least, size), size, report)
-        report(receipt.size, size)
-        return receipt
+def _rising(progress: Progress, size: int | None) -> Progress:
+    """Progress that only rises, up to the size exclusively: the end is told by the receipt."""
+    told = 0
+
+    def report(stored: int, _total: object) -> None:
+        nonlocal told
+        if told < stored and stored != size:
+            told = stored
+            progress(stored, size)
+
+    return report
 
 
 class _Gated:

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "ossmedia"
 # another's.
 PYTHON_LEVELS = [
     ["errors", "model", "clock", "address", "policy", "headers", "answer", "libssl", "terminal"],
-    ["ticket", "vod_fields", "vod_answers"],
+    ["gate", "checkpoint", "ticket", "vod_fields", "vod_answers"],
     ["generations"],
     ["_core"],
     ["_native"],
@@ -27,6 +27,8 @@ PYTHON_LEVELS = [
     ["pump", "reader"],
     ["gather"],
     ["writer", "upload"],
+    ["multipart"],
+    ["resumable"],
     ["bucket"],
     ["vod_transfer"],
     ["vod"],

@@ -9,8 +9,9 @@ import threading
 import pytest
 
 from ossmedia import Credentials, UploadTicket, crc64, errors, vod
+from ossmedia.gate import Canceled, Gate
 from ossmedia.vod import VodUploader
-from ossmedia.vod_transfer import Canceled, Gate, Tickets
+from ossmedia.vod_transfer import Tickets
 from tests.unit.emulator.cloud.vod_calls import VodCaller
 
 BLOCK = 102_400

@@ -1,0 +1,240 @@
+"""A multipart upload, one request at a time: begin, send a part, list, complete, abort.
+
+In flow bytes and OSS's XML, out flow part lists and answers. Every request is repeated until it
+succeeds, is final, or made no progress for too long; a part counts only when OSS's CRC-64 of it is
+ours.
+
+Source: OSS, "Multipart upload": InitiateMultipartUpload, UploadPart, ListParts,
+CompleteMultipartUpload, AbortMultipartUpload.
+"""
+
+from __future__ import annotations
+
+from ossmedia.errors import (
+    IntegrityError,
+    NetworkError,
+    NotFound,
+    OssMediaError,
+    ProtocolError,
+    StreamBroken,
+    Unavailable,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from xml.etree.ElementTree import Element
+
+    from ossmedia.answer import Answer
+    from ossmedia.gate import Gate
+    from ossmedia.session import Session
+
+__all__ = ["Multipart", "NoSuchUpload", "Part"]
+
+_ROOM = 1 << 20  # bytes: 1,000 listed parts need a third of it
+_PAGE = 1000
+
+
+class NoSuchUpload(Exception):
+    """OSS does not know the upload (any more): completed, or aborted."""
+
+
+class Part:
+    """A part that OSS holds: its ETag, CRC-64 and length in bytes."""
+
+    __slots__ = ("crc64", "etag", "size")
+
+    def __init__(self, etag: str, crc64: int, size: int) -> None:
+        self.etag = etag
+        self.crc64 = crc64
+        self.size = size
+
+
+class Multipart:
+    """The requests of one key; any number of threads.
+
+    Attributes:
+        requests: made so far, repeats included.
+        upload_id: "" before there is one.
+    """
+
+    def __init__(self, session: Session, key: str, gate: Gate, upload_id: str = "") -> None:
+        self._session = session
+        self._key = key
+        self._gate = gate
+        self.upload_id = upload_id
+        self.requests = 0
+
+    def put(self, body: memoryview, crc64: int, headers: str) -> Answer:
+        """PutObject: the whole object at once."""
+        return self._settled(lambda: self._sent("", headers, body, crc64))
+
+    def begin(self, headers: str) -> None:
+        """InitiateMultipartUpload; afterwards there is an ``upload_id``."""
+        room = bytearray(_ROOM)
+        answer = self._settled(
+            lambda: self._session.store.exchange("POST", self._key, "uploads", headers, out=room)
+        )
+        found = _parsed(room[: answer.body_len], "InitiateMultipartUploadResult")
+        self.upload_id = _text(found, "UploadId")
+        if not self.upload_id.isascii() or not self.upload_id.isalnum():
+            raise ProtocolError("the upload id is no word")
+
+    def part(self, number: int, body: memoryview, crc64: int) -> Part:
+        """UploadPart, from 1 on.
+
+        Raises:
+            NoSuchUpload.
+        """
+        query = f"partNumber={number}&{self._named()}"
+        answer = self._settled(lambda: self._sent(query, "", body, crc64))
+        etag = answer.headers.get("etag", "").strip('"')
+        if not etag:
+            raise ProtocolError("the answer to a part holds no ETag")
+        return Part(etag, crc64, body.nbytes)
+
+    def listed(self) -> dict[int, Part]:
+        """ListParts: every part that OSS holds, by its number; without a CRC-64 it does not count.
+
+        Raises:
+            NoSuchUpload.
+        """
+        parts: dict[int, Part] = {}
+        marker, room = 0, bytearray(_ROOM)
+        while True:
+            query = f"max-parts={_PAGE}&part-number-marker={marker}&{self._named()}"
+            page = _parsed(self._fetched(query, room), "ListPartsResult")
+            for element in page.iter("Part"):
+                crc64 = element.findtext("HashCrc64ecma", "")
+                if crc64:
+                    part = Part(_text(element, "ETag").strip('"'), _number(crc64), 0)
+                    part.size = _number(_text(element, "Size"))
+                    parts[_number(_text(element, "PartNumber"))] = part
+            if page.findtext("IsTruncated", "") != "true":
+                return parts
+            after = _number(_text(page, "NextPartNumberMarker"))
+            if after <= marker:
+                raise ProtocolError("the list of parts does not move on")
+            marker = after
+
+    def complete(self, parts: dict[int, Part], *, asked_before: bool = False) -> Answer | None:
+        """CompleteMultipartUpload. None: OSS has done so already, and its answer was lost; whoever
+        may not read the object cannot ask for more, and the parts' own CRC-64s were checked.
+
+        Args:
+            asked_before: an earlier process may have completed it.
+
+        Raises:
+            NoSuchUpload: nobody can have completed it.
+        """
+        items = "".join(
+            f'<Part><PartNumber>{number}</PartNumber><ETag>"{part.etag}"</ETag></Part>'
+            for number, part in sorted(parts.items())
+        )
+        body = f"<CompleteMultipartUpload>{items}</CompleteMultipartUpload>".encode()
+        lost = asked_before
+        room = bytearray(_ROOM)
+
+        def send() -> Answer:
+            nonlocal lost
+            try:
+                return self._session.store.exchange(
+                    "POST", self._key, self._named(), "", body, room
+                )
+            except OssMediaError as error:
+                unclear = isinstance(error, NetworkError | ProtocolError | Unavailable)
+                lost = lost or error.maybe_done or unclear
+                raise
+
+        try:
+            return self._settled(send)
+        except NoSuchUpload:
+            if not lost:
+                raise
+            return None
+
+    def abort(self) -> None:
+        """AbortMultipartUpload; no error if it fails: a lifecycle rule is the second net."""
+        if not self.upload_id:
+            return
+        try:
+            self._session.call("DELETE", self._key, self._named())
+        except (OssMediaError, ValueError) as error:
+            _log("%s: the parts sent so far could not be dropped: %s", self._key, error)
+
+    def _named(self) -> str:
+        return f"uploadId={self.upload_id}"
+
+    def _fetched(self, query: str, room: bytearray) -> bytearray:
+        exchange = self._session.store.exchange
+        answer = self._settled(lambda: exchange("GET", self._key, query, out=room))
+        return room[: answer.body_len]
+
+    def _sent(self, query: str, headers: str, body: memoryview, crc64: int) -> Answer:
+        answer = self._session.store.exchange("PUT", self._key, query, headers, body)
+        if answer.crc64 != crc64:
+            raise IntegrityError(f"{self._key}: OSS holds other bytes than were sent")
+        return answer
+
+    def _settled(self, request: Callable[[], Answer]) -> Answer:
+        """A request, until it succeeds.
+
+        Raises:
+            Canceled: through the gate. NoSuchUpload. StreamBroken: given up; ``__cause__`` says
+                why.
+        """
+        session, attempt, since = self._session, 0, 0.0
+        while True:
+            self._gate.pass_through()
+            try:
+                session.prepare()
+                self.requests += 1
+                return request()
+            except OssMediaError as error:
+                if isinstance(error, NotFound) and error.code == "NoSuchUpload":
+                    raise NoSuchUpload from error
+                attempt += 1
+                now = session.clock.monotonic()
+                since = now if attempt == 1 else since
+                delay = session.recover(error, attempt)
+                if delay is None or now - since > session.retry.give_up_after_s:
+                    raise StreamBroken(f"{self._key}: gave up: {error}") from error
+            self._gate.wait(session.clock, delay)
+
+
+def _parsed(body: bytes | bytearray, root: str) -> Element:
+    from xml.etree import ElementTree
+
+    raw = bytes(body)
+    if b"<!DOCTYPE" in raw or b"\0" in raw:
+        raise ProtocolError("the answer holds a DOCTYPE or a NUL")
+    try:
+        tree = ElementTree.fromstring(raw)  # noqa: S314 - no DOCTYPE, no entity
+    except ElementTree.ParseError:
+        raise ProtocolError("the answer is no XML") from None
+    for element in tree.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    if tree.tag != root:
+        raise ProtocolError(f"the answer is no {root}")
+    return tree
+
+
+def _text(element: Element, name: str) -> str:
+    text = element.findtext(name, "")
+    if not text:
+        raise ProtocolError(f"the answer holds no {name}")
+    return text
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 20:
+        raise ProtocolError("the answer holds a number that is none")
+    return int(text)
+
+
+def _log(text: str, *values: object) -> None:
+    import sys
+
+    logging = sys.modules.get("logging")
+    if logging is not None:
+        logging.getLogger("ossmedia").warning(text, *values)
