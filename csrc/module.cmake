@@ -1,5 +1,11 @@
 # The abi3 module ossmedia._core: ossmedia.h is the cdef, as it stands.
-find_package(Python 3.11 REQUIRED COMPONENTS Interpreter Development.Module ${SKBUILD_SABI_COMPONENT})
+# A cross build knows no Python of its target; the limited API needs its headers alone.
+set(OSSMEDIA_PYTHON_INCLUDE "" CACHE PATH "Cross builds: a folder with Python.h and cross/pyconfig.h")
+if(CMAKE_CROSSCOMPILING)
+  find_package(Python 3.11 REQUIRED COMPONENTS Interpreter)
+else()
+  find_package(Python 3.11 REQUIRED COMPONENTS Interpreter Development.Module ${SKBUILD_SABI_COMPONENT})
+endif()
 
 set(module_c ${CMAKE_CURRENT_BINARY_DIR}/_core.c)
 add_custom_command(
@@ -8,10 +14,17 @@ add_custom_command(
   DEPENDS csrc/cdef.py csrc/ossmedia.h
   VERBATIM)
 
-if(SKBUILD_SABI_VERSION)
-  set(sabi USE_SABI ${SKBUILD_SABI_VERSION})
+if(CMAKE_CROSSCOMPILING)
+  add_library(_core MODULE ${module_c})
+  set_target_properties(_core PROPERTIES PREFIX "" SUFFIX .abi3.so)
+  target_include_directories(_core SYSTEM PRIVATE ${OSSMEDIA_PYTHON_INCLUDE})
+  target_compile_definitions(_core PRIVATE Py_LIMITED_API=0x030b0000)
+else()
+  if(SKBUILD_SABI_VERSION)
+    set(sabi USE_SABI ${SKBUILD_SABI_VERSION})
+  endif()
+  python_add_library(_core MODULE ${sabi} WITH_SOABI ${module_c})
 endif()
-python_add_library(_core MODULE ${sabi} WITH_SOABI ${module_c})
 if(NOT SKBUILD_SABI_VERSION)
   target_compile_definitions(_core PRIVATE _CFFI_NO_LIMITED_API)
 endif()
@@ -22,3 +35,14 @@ target_compile_options(_core PRIVATE -Wno-unused-parameter -Wno-missing-field-in
 target_link_options(_core PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/csrc/module.map)
 set_target_properties(_core PROPERTIES LINK_DEPENDS ${CMAKE_SOURCE_DIR}/csrc/module.map)
 install(TARGETS _core LIBRARY DESTINATION ossmedia)
+
+# What the module carries or loads, for scanners that cannot see a dlopen.
+if(OSSMEDIA_TLS MATCHES "^(system|static)$")
+  set(sbom_openssl_version "${OPENSSL_VERSION}")
+  set(sbom_openssl_scope "required")
+else()
+  set(sbom_openssl_version "1.1.1 or 3.x, the system's")
+  set(sbom_openssl_scope "optional")
+endif()
+configure_file(csrc/cross/sbom.json.in ${CMAKE_CURRENT_BINARY_DIR}/ossmedia.cdx.json @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/ossmedia.cdx.json DESTINATION ${SKBUILD_METADATA_DIR}/sboms)

@@ -253,6 +253,61 @@ void om_stream_get_stats(om_stream *stream, om_stats *out);
 
 /* Frees the stream. No other call on it may be under way. */
 void om_stream_free(om_stream *stream);
+
+/* A transport stream muxer in the caller's memory: nothing to free. One caller at a time. */
+typedef struct om_ts {
+    uint64_t state[600];
+} om_ts;
+
+enum { OM_TS_NONE = 0, OM_TS_H264 = 1, OM_TS_H265 = 2, OM_TS_AAC = 3, OM_TS_MP3 = 4 };
+
+enum { OM_TS_VIDEO = 0, OM_TS_AUDIO = 1 };
+
+/* Flags of om_ts_write. */
+enum {
+    OM_TS_KEY = 1,     /* video: can be decoded without what came before */
+    OM_TS_NOT_KEY = 2, /* video: cannot; with neither, the unit is asked */
+    OM_TS_SEGMENT = 4, /* begin with PAT and PMT, and the next video with its parameter sets */
+    OM_TS_GAP = 8      /* something is missing before it: times may begin anew */
+};
+
+/* Begins a program of one video track, one audio track, or both.
+ *
+ * `config` is what containers keep of a video track: avcC or hvcC (units then have their NAL units
+ * behind lengths), or parameter sets in Annex B; config_len 0: units are Annex B and bring their
+ * parameter sets.
+ *
+ * Returns  OM_OK; OM_E_ARG (message names the field).
+ * Memory   *ts is all there is; it may be copied, e.g. to go back to it.
+ */
+int om_ts_init(om_ts *ts, int video, int audio, const void *config, size_t config_len,
+               om_error *err) OM_NODISCARD;
+
+/* Writes one access unit (OM_TS_VIDEO), or whole ADTS or MP3 frames (OM_TS_AUDIO), as packets of
+ * 188 bytes, from byte `at` of `out` on. PTS and DTS are ticks of 90 kHz, unwrapped, and begin
+ * anywhere; in the packets they are 63,000 later (0.7 s), modulo 2^33, and the PCR is the unit's
+ * DTS. Audio: dts is not read. Video gets what is missing: an access unit delimiter, and before
+ * key frames the parameter sets seen last. PAT and PMT come first, with OM_TS_SEGMENT, and before
+ * key frames that are 0.5 s after the last ones. Units of parameter sets alone are kept for the
+ * next key frame. DTS more than 2 s after the last one counts as OM_TS_GAP; below that, PCRs fill
+ * a pause over 100 ms.
+ *
+ * Returns  bytes written; 0 for parameter sets alone (give its flags again with the next unit);
+ *          OM_E_ARG: the unit is refused, and nothing is changed by it, flags included: not
+ *          Annex B, a length that is wrong, 0 bytes or over 16 MiB (audio: 65,000 bytes), no SPS
+ *          before the first slice, no slice, DTS not after the last one, PTS before DTS or over
+ *          60 s after it, less room than needed (len / 184 * 188 + 14,000 bytes always suffice).
+ * Source   ISO/IEC 13818-1; RFC 8216 section 3.2.
+ */
+int om_ts_write(om_ts *ts, int track, const void *unit, size_t len, int64_t pts, int64_t dts,
+                int flags, void *out, size_t at, size_t out_size, om_error *err) OM_NODISCARD;
+
+/* Whether a video unit is a key frame: an IDR (H.264) or IRAP (H.265) picture. Looks no further
+ * than the first slice's header.
+ *
+ * Returns  1, 0; OM_E_ARG as om_ts_write.
+ */
+int om_ts_is_key(const om_ts *ts, const void *unit, size_t len, om_error *err) OM_NODISCARD;
 /* cdef: end */
 
 #ifdef __cplusplus

@@ -46,8 +46,9 @@ static int check_options(const om_options *options, om_error *err)
     return OM_OK;
 }
 
-/* The lines are checked now, so that a bad one is refused before any byte was taken. */
-static int check_headers(const om_options *options, om_error *err)
+/* The lines are checked now, so that a bad one is refused before any byte was taken. *guarded: one
+ * says whether to overwrite. */
+static int check_headers(const om_options *options, int *guarded, om_error *err)
 {
     om__request request;
     int rc;
@@ -58,23 +59,25 @@ static int check_headers(const om_options *options, om_error *err)
         return rc;
     if (request.header_count > HEADERS_MAX)
         return om__fail(err, OM_E_ARG, "headers: more than %d", (int)HEADERS_MAX);
-    for (size_t i = 0; i < request.header_count && options->mode == OM_CREATE; i++)
+    for (size_t i = 0; i < request.header_count; i++)
         if (om__span_is_nocase(request.header[i].name, "x-oss-forbid-overwrite"))
-            return om__fail(err, OM_E_ARG,
-                            "headers: x-oss-forbid-overwrite is set by OM_CREATE itself");
+            *guarded = 1;
+    if (*guarded && options->mode == OM_CREATE)
+        return om__fail(err, OM_E_ARG,
+                        "headers: x-oss-forbid-overwrite is set by OM_CREATE itself");
     return OM_OK;
 }
 
 int om_stream_open(om_stream **out, om_store *store, const om_options *options, om_error *err)
 {
     om_stream *stream;
-    int rc;
+    int rc, guarded = 0;
 
     *out = NULL;
     om__error_clear(err);
     rc = check_options(options, err);
     if (rc == OM_OK)
-        rc = check_headers(options, err);
+        rc = check_headers(options, &guarded, err);
     if (rc < 0)
         return rc;
     stream = calloc(1, sizeof *stream);
@@ -95,6 +98,7 @@ int om_stream_open(om_stream **out, om_store *store, const om_options *options, 
     stream->upload.key = stream->key;
     stream->upload.headers = stream->headers;
     stream->upload.create = options->mode == OM_CREATE;
+    stream->upload.guarded = guarded;
     stream->append.key = stream->key;
     stream->append.headers = stream->headers;
     stream->append.limit = options->append_limit ? options->append_limit : append_limit;

@@ -3,11 +3,10 @@
 #include <string.h>
 
 #include "answer.h"
+#include "upload_doubt.h"
 
 /* Bytes: what a callback of a PutObject may answer; it stands in the body of the 200. */
 enum { CALLBACK_ANSWER = 4096 };
-
-static const char forbid[] = "x-oss-forbid-overwrite: true\n";
 
 static void start(om__upload *upload, om__step *step, int kind)
 {
@@ -41,7 +40,7 @@ void om__upload_plan(om__upload *upload, om__blocks *blocks, int ended, om__step
 
     step->kind = OM__STEP_IDLE;
     step->block = NULL;
-    step->stored = 0;
+    step->stored = step->fresh = step->asked = 0;
     if (upload->done) {
         step->kind = OM__STEP_DONE;
         return;
@@ -64,7 +63,7 @@ void om__upload_plan(om__upload *upload, om__blocks *blocks, int ended, om__step
 void om__upload_plan_abort(om__upload *upload, om__step *step)
 {
     step->block = NULL;
-    step->stored = 0;
+    step->stored = step->fresh = step->asked = 0;
     step->kind = OM__STEP_IDLE;
     if (upload->exclusive || upload->sending)
         return;
@@ -77,32 +76,6 @@ static int exchange(om_store *store, const om__call *call, om__step *step, om_er
 {
     step->exchanges++;
     return om__store_exchange(store, call, &step->answer, err);
-}
-
-/* Decides by length and CRC-64 whether what stands at the key is what was sent. Keeps the error of
- * the step (409, 404) when it is not, or when the credentials may not look. */
-static void compare_stored(const om__upload *upload, om_store *store, uint64_t size, uint64_t crc,
-                           om__step *step)
-{
-    om__call call = {.method = "HEAD", .key = upload->key};
-    om_error err;
-    int rc = exchange(store, &call, step, &err);
-
-    if (rc < 0) {
-        int final = rc == OM_E_SERVICE && (err.http_status == 403 || err.http_status == 404);
-
-        if (!final) {
-            step->rc = rc;
-            step->err = err;
-        }
-        return;
-    }
-    if (step->answer.content_length == (int64_t)size && step->answer.has_crc64 &&
-        step->answer.crc64 == crc) {
-        step->rc = OM_OK;
-        step->err = err;
-        step->answer.sent_crc64 = crc;
-    }
 }
 
 static int is_code(const om__step *step, const char *code)
@@ -126,7 +99,7 @@ static void run_put(const om__upload *upload, om_store *store, om__step *step)
         .method = "PUT",
         .key = upload->key,
         .headers = upload->headers,
-        .more = upload->create && !upload->ours ? forbid : NULL,
+        .more = upload->create && !upload->ours ? OM__FORBID : NULL,
         .body = block ? block->data : NULL,
         .body_len = block ? block->len : 0,
         .out = answer,
@@ -137,8 +110,7 @@ static void run_put(const om__upload *upload, om_store *store, om__step *step)
     if (step->rc == OM_OK)
         step->rc = om__store_check_crc(store, &step->answer, step->answer.sent_crc64, &step->err);
     else if (is_code(step, "FileAlreadyExists") && upload->doubt)
-        compare_stored(upload, store, call.body_len, om_crc64(0, call.body, (size_t)call.body_len),
-                       step);
+        om__upload_settle_put(upload, store, step);
     look_at_callback(store, step, step->answer.sent_crc64);
 }
 
@@ -150,13 +122,20 @@ static void run_initiate(const om__upload *upload, om_store *store, om__step *st
         .key = upload->key,
         .query = "uploads",
         .headers = upload->headers,
-        .more = upload->create ? forbid : NULL,
+        .more = upload->guarded ? NULL : OM__FORBID,
         .out = body,
         .out_size = sizeof body,
     };
     int64_t len;
 
+    /* Whether the key is free is worth knowing: it can prove a complete whose answer is lost. */
     step->rc = exchange(store, &call, step, &step->err);
+    step->fresh = !upload->guarded && step->rc == OM_OK;
+    if (!upload->create && !upload->guarded && is_code(step, "FileAlreadyExists")) {
+        call.more = NULL;
+        om__error_clear(&step->err);
+        step->rc = exchange(store, &call, step, &step->err);
+    }
     if (step->rc < 0)
         return;
     /* The id travels in the head's memory: the answer's headers are not needed any more. */
@@ -166,22 +145,6 @@ static void run_initiate(const om__upload *upload, om_store *store, om__step *st
         step->rc = om__fail(&step->err, OM_E_PROTOCOL,
                             "InitiateMultipartUpload: no UploadId of 1-%d bytes",
                             (int)sizeof upload->id - 1);
-}
-
-/* "partNumber=7&uploadId=...", or "uploadId=..." for number 0. */
-static void upload_query(const om__upload *upload, uint64_t number, char *out, size_t size)
-{
-    om__text text;
-
-    om__text_init(&text, out, size);
-    if (number) {
-        om__text_add_z(&text, "partNumber=");
-        om__text_add_u64(&text, number);
-        om__text_add_char(&text, '&');
-    }
-    om__text_add_z(&text, "uploadId=");
-    om__text_add_percent(&text, upload->id, strlen(upload->id), 0);
-    (void)om__text_end(&text);
 }
 
 static void run_part(const om__upload *upload, om_store *store, om__step *step)
@@ -195,7 +158,7 @@ static void run_part(const om__upload *upload, om_store *store, om__step *step)
         .body_len = step->block->len,
     };
 
-    upload_query(upload, step->block->number + 1, query, sizeof query);
+    om__upload_query(upload, step->block->number + 1, query, sizeof query);
     step->rc = exchange(store, &call, step, &step->err);
     if (step->rc == OM_OK)
         step->rc = om__store_check_crc(store, &step->answer, step->answer.sent_crc64, &step->err);
@@ -218,14 +181,14 @@ static void run_complete(const om__upload *upload, om_store *store, const om__bl
         .out_size = blocks->size,
     };
 
-    upload_query(upload, 0, query, sizeof query);
+    om__upload_query(upload, 0, query, sizeof query);
     step->rc = exchange(store, &call, step, &step->err);
     if (step->rc == OM_OK)
         step->rc = om__store_check_crc(store, &step->answer, upload->stored_crc, &step->err);
     /* The id is ours alone: unknown now, it was completed by a request whose answer was lost or
      * that was delivered twice. */
     else if (is_code(step, "NoSuchUpload") || (upload->doubt && is_code(step, "FileAlreadyExists")))
-        compare_stored(upload, store, upload->stored, upload->stored_crc, step);
+        om__upload_settle_complete(upload, store, step);
     look_at_callback(store, step, upload->stored_crc);
 }
 
@@ -234,7 +197,7 @@ static void run_abort(const om__upload *upload, om_store *store, om__step *step)
     char query[64 + 3 * sizeof upload->id];
     om__call call = {.method = "DELETE", .key = upload->key, .query = query};
 
-    upload_query(upload, 0, query, sizeof query);
+    om__upload_query(upload, 0, query, sizeof query);
     step->rc = exchange(store, &call, step, &step->err);
     if (is_code(step, "NoSuchUpload"))
         step->rc = OM_OK;
@@ -308,7 +271,8 @@ void om__upload_settle(om__upload *upload, om__step *step)
         return;
     }
     upload->exclusive = 0;
-    if (step->rc < 0 && (step->err.maybe_done || step->rc == OM_E_CRC || step->rc == OM_E_PROTOCOL))
+    if (step->rc < 0 && !step->asked &&
+        (step->err.maybe_done || step->rc == OM_E_CRC || step->rc == OM_E_PROTOCOL))
         upload->doubt = 1;
     if (step->rc == OM_E_CRC && step->kind == OM__STEP_PUT)
         upload->ours = 1;
@@ -319,6 +283,7 @@ void om__upload_settle(om__upload *upload, om__step *step)
     if (step->kind == OM__STEP_INITIATE) {
         om__span_copy(om__span_z(step->answer.head), upload->id, sizeof upload->id);
         upload->started = 1;
+        upload->fresh = step->fresh;
         upload->doubt = 0;
         return;
     }

@@ -32,6 +32,8 @@ typedef struct om__step {
     int rc;
     uint32_t exchanges; /* begun; 0 when nothing needed sending, 2 when HEAD decided */
     int stored;         /* 1: the object is complete although rc says that its callback failed */
+    int fresh;          /* initiate: 1: nothing stood at the key */
+    int asked;          /* 1: rc is not of the step, but of a question about its effect */
     om_error err;
     om_answer answer;
 } om__step;
@@ -40,6 +42,8 @@ typedef struct om__upload {
     const char *key;      /* the stream's */
     const char *headers;  /* the stream's; may be NULL */
     int create;           /* 1: never overwrite */
+    int guarded;          /* 1: the headers say by themselves whether to overwrite */
+    int fresh;            /* 1: nothing stood at the key when the multipart upload was begun */
     int started, done;    /* multipart begun; object complete */
     int exclusive;        /* 1: a put, initiate, complete or abort is under way */
     uint32_t sending;     /* parts under way */

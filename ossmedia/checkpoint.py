@@ -18,6 +18,7 @@ _VERSION = 1
 _LONGEST = 64 << 10
 _TEXTS = ("name", "endpoint", "bucket", "key", "upload_id", "path")
 _NUMBERS = ("block_size", "size", "mtime_ns")
+_FLAGS = ("fresh", "completing")
 
 
 class Checkpoint:
@@ -25,11 +26,11 @@ class Checkpoint:
 
     Fields: ``name``: the caller's own, e.g. a media id; ``endpoint``, ``bucket``, ``key``: where;
     ``upload_id``: OSS's; ``block_size``: bytes of a part; ``path`` (absolute), ``size`` in bytes,
-    ``mtime_ns``: the source as it was; ``completing``: everything was sent, and OSS was asked to
-    make it an object.
+    ``mtime_ns``: the source as it was; ``fresh``: nothing stood at the key when the upload was
+    begun; ``completing``: everything was sent, and OSS was asked to make it an object.
     """
 
-    __slots__ = (*_TEXTS, *_NUMBERS, "completing", "file")
+    __slots__ = (*_TEXTS, *_NUMBERS, *_FLAGS, "file")
     name: str
     endpoint: str
     bucket: str
@@ -39,13 +40,16 @@ class Checkpoint:
     block_size: int
     size: int
     mtime_ns: int
+    fresh: bool
     completing: bool
 
     def __init__(self, file: str | os.PathLike[str], **fields: Any) -> None:
         self.file = os.fspath(file)
-        self.completing = fields.pop("completing", False)
-        if not isinstance(self.completing, bool):
-            raise TypeError("completing: must be bool")
+        for name in _FLAGS:
+            flag = fields.pop(name, False)
+            if not isinstance(flag, bool):
+                raise TypeError(f"{name}: must be bool")
+            setattr(self, name, flag)
         for names, kind in ((_TEXTS, str), (_NUMBERS, int)):
             for name in names:
                 value = fields.pop(name)
@@ -59,7 +63,7 @@ class Checkpoint:
         """Makes the file hold this, durably. Raises OSError."""
         import json
 
-        names = (*_TEXTS, *_NUMBERS, "completing")
+        names = (*_TEXTS, *_NUMBERS, *_FLAGS)
         content = {"version": _VERSION, **{name: getattr(self, name) for name in names}}
         fresh = f"{self.file}.new"
         with open(fresh, "wb") as file:

@@ -20,6 +20,10 @@ Each is also the builtin that a Python user expects::
     |   `-- CallbackFailed                  203: the object is stored, its callback failed
     |-- CredentialsError (PermissionError)  a provider raised, or gave rubbish
     |-- StreamBroken (BrokenPipeError)      a writer gave up; __cause__ says why
+    |-- MediaError (ValueError)             an access unit or audio frame that is refused
+    |-- SpoolError                          the spool's directory or its disk
+    |   |-- SpoolBusy                       another process owns the directory
+    |   `-- SpoolFull (BlockingIOError)     no room; nothing is lost but what was not taken
     `-- ObjectTooLarge (OSError)            more bytes than OSS (or the block size) allows
 
 Wrong arguments are ``ValueError`` and ``TypeError``, a call a stream cannot do is
@@ -40,6 +44,7 @@ __all__ = [
     "CredentialsError",
     "CredentialsExpired",
     "IntegrityError",
+    "MediaError",
     "NetworkError",
     "NotFound",
     "ObjectExists",
@@ -49,6 +54,9 @@ __all__ = [
     "ProtocolError",
     "RequestTimeout",
     "ServiceError",
+    "SpoolBusy",
+    "SpoolError",
+    "SpoolFull",
     "StreamBroken",
     "TlsError",
     "Unavailable",
@@ -133,6 +141,26 @@ class CredentialsError(OssMediaError, PermissionError):
 class StreamBroken(OssMediaError, BrokenPipeError):
     """A writer gave up; ``__cause__`` holds the last error. Raised by the next write, sync or
     close."""
+
+
+class MediaError(OssMediaError, ValueError):
+    """An access unit, audio frame or setting of a recording that no player could use; it was
+    refused, and a recording goes on with the next good one."""
+
+
+class SpoolError(OssMediaError):
+    """The spool's directory cannot be used, or its disk failed."""
+
+
+class SpoolBusy(SpoolError):
+    """Another process owns the spool's directory."""
+
+
+class SpoolFull(SpoolError, BlockingIOError):
+    """The spool has no room, and its policy does not make any. ``characters_written`` bytes were
+    taken; what was taken stays."""
+
+    characters_written = 0
 
 
 class ObjectTooLarge(OssMediaError):
@@ -246,7 +274,10 @@ _BY_STATUS: dict[int, type[ServiceError]] = {
     429: Unavailable,
 }
 # STS and VOD answer 400 or 404 to a wrong key, where OSS says 403.
-_REFUSED = ("InvalidAccessKeyId", "InvalidSecurityToken", "SignatureDoesNotMatch")
+_REFUSED = (
+    *("InvalidAccessKeyId", "InvalidAccessKeySecret"),
+    *("InvalidSecurityToken", "SignatureDoesNotMatch"),
+)
 
 
 def _class_for(status: int, code: str, temporary: bool) -> type[ServiceError]:

@@ -2,7 +2,7 @@
 
 In flow bytes and OSS's XML, out flow part lists and answers. Every request is repeated until it
 succeeds, is final, or made no progress for too long; a part counts only when OSS's CRC-64 of it is
-ours.
+ours. A completion whose answer was lost counts only when it can be proved.
 
 Source: OSS, "Multipart upload": InitiateMultipartUpload, UploadPart, ListParts,
 CompleteMultipartUpload, AbortMultipartUpload.
@@ -11,9 +11,11 @@ CompleteMultipartUpload, AbortMultipartUpload.
 from __future__ import annotations
 
 from ossmedia.errors import (
+    AccessDenied,
     IntegrityError,
     NetworkError,
     NotFound,
+    ObjectExists,
     OssMediaError,
     ProtocolError,
     StreamBroken,
@@ -29,14 +31,19 @@ if TYPE_CHECKING:
     from ossmedia.gate import Gate
     from ossmedia.session import Session
 
-__all__ = ["Multipart", "NoSuchUpload", "Part"]
+__all__ = ["InDoubt", "Multipart", "NoSuchUpload", "Part"]
 
+_FORBID = "x-oss-forbid-overwrite: true\n"
 _ROOM = 1 << 20  # bytes: 1,000 listed parts need a third of it
 _PAGE = 1000
 
 
 class NoSuchUpload(Exception):
     """OSS does not know the upload (any more): completed, or aborted."""
+
+
+class InDoubt(Exception):
+    """OSS may have completed the upload; whoever may not read the object cannot know."""
 
 
 class Part:
@@ -56,13 +63,15 @@ class Multipart:
     Attributes:
         requests: made so far, repeats included.
         upload_id: "" before there is one.
+        fresh: whether nothing stood at the key when the upload was begun.
     """
 
-    def __init__(self, session: Session, key: str, gate: Gate, upload_id: str = "") -> None:
+    def __init__(self, session: Session, key: str, gate: Gate) -> None:
         self._session = session
         self._key = key
         self._gate = gate
-        self.upload_id = upload_id
+        self.upload_id = ""
+        self.fresh = False
         self.requests = 0
 
     def put(self, body: memoryview, crc64: int, headers: str) -> Answer:
@@ -70,15 +79,23 @@ class Multipart:
         return self._settled(lambda: self._sent("", headers, body, crc64))
 
     def begin(self, headers: str) -> None:
-        """InitiateMultipartUpload; afterwards there is an ``upload_id``."""
+        """InitiateMultipartUpload; afterwards there is an ``upload_id``, and ``fresh`` is known."""
+        try:
+            self.upload_id = self._begun(headers + _FORBID)
+            self.fresh = True
+        except ObjectExists:
+            self.upload_id = self._begun(headers)
+            self.fresh = False
+
+    def _begun(self, headers: str) -> str:
         room = bytearray(_ROOM)
-        answer = self._settled(
-            lambda: self._session.store.exchange("POST", self._key, "uploads", headers, out=room)
-        )
+        exchange = self._session.store.exchange
+        answer = self._settled(lambda: exchange("POST", self._key, "uploads", headers, out=room))
         found = _parsed(room[: answer.body_len], "InitiateMultipartUploadResult")
-        self.upload_id = _text(found, "UploadId")
-        if not self.upload_id.isascii() or not self.upload_id.isalnum():
+        upload_id = _text(found, "UploadId")
+        if not upload_id.isascii() or not upload_id.isalnum():
             raise ProtocolError("the upload id is no word")
+        return upload_id
 
     def part(self, number: int, body: memoryview, crc64: int) -> Part:
         """UploadPart, from 1 on.
@@ -117,15 +134,17 @@ class Multipart:
                 raise ProtocolError("the list of parts does not move on")
             marker = after
 
-    def complete(self, parts: dict[int, Part], *, asked_before: bool = False) -> Answer | None:
-        """CompleteMultipartUpload. None: OSS has done so already, and its answer was lost; whoever
-        may not read the object cannot ask for more, and the parts' own CRC-64s were checked.
+    def complete(
+        self, parts: dict[int, Part], crc64: int, *, asked_before: bool = False
+    ) -> Answer | None:
+        """CompleteMultipartUpload. None: OSS has done so, as ``proved`` found out.
 
         Args:
+            crc64: of all parts together.
             asked_before: an earlier process may have completed it.
 
         Raises:
-            NoSuchUpload: nobody can have completed it.
+            NoSuchUpload: nobody has completed it. InDoubt: that cannot be known.
         """
         items = "".join(
             f'<Part><PartNumber>{number}</PartNumber><ETag>"{part.etag}"</ETag></Part>'
@@ -151,7 +170,49 @@ class Multipart:
         except NoSuchUpload:
             if not lost:
                 raise
+            return self.proved(sum(part.size for part in parts.values()), crc64)
+
+    def proved(self, size: int, crc64: int) -> Answer | None:
+        """Whether the completion that OSS was asked for made the object, now that OSS knows the
+        upload no more: by HEAD, where the credentials may look. None: it is proved without a look,
+        because nothing stood at the key when the upload was begun, and something stands there now;
+        the parts' own CRC-64s were checked.
+
+        Args:
+            size, crc64: of the object as it was sent.
+
+        Raises:
+            NoSuchUpload: it did not. InDoubt: that cannot be known.
+        """
+        exchange = self._session.store.exchange
+        try:
+            answer = self._settled(lambda: exchange("HEAD", self._key))
+        except StreamBroken as broken:
+            if isinstance(broken.__cause__, NotFound):
+                raise NoSuchUpload from broken.__cause__
+            if not isinstance(broken.__cause__, AccessDenied):
+                raise
+            if not self.fresh:
+                raise InDoubt from broken.__cause__
+            if not self._stands():
+                raise NoSuchUpload from broken.__cause__
             return None
+        if (answer.content_length, answer.crc64) != (size, crc64):
+            raise NoSuchUpload
+        return answer
+
+    def _stands(self) -> bool:
+        """Whether something stands at the key, asked with the right to write alone: an upload that
+        must not overwrite is refused then."""
+        question = Multipart(self._session, self._key, self._gate)
+        try:
+            question.upload_id = question._begun(_FORBID)
+        except ObjectExists:
+            return True
+        finally:
+            self.requests += question.requests
+        question.abort()
+        return False
 
     def abort(self) -> None:
         """AbortMultipartUpload; no error if it fails: a lifecycle rule is the second net."""
@@ -180,8 +241,8 @@ class Multipart:
         """A request, until it succeeds.
 
         Raises:
-            Canceled: through the gate. NoSuchUpload. StreamBroken: given up; ``__cause__`` says
-                why.
+            Canceled: through the gate. NoSuchUpload. ObjectExists. StreamBroken: given up;
+                ``__cause__`` says why.
         """
         session, attempt, since = self._session, 0, 0.0
         while True:
@@ -193,6 +254,8 @@ class Multipart:
             except OssMediaError as error:
                 if isinstance(error, NotFound) and error.code == "NoSuchUpload":
                     raise NoSuchUpload from error
+                if isinstance(error, ObjectExists):
+                    raise
                 attempt += 1
                 now = session.clock.monotonic()
                 since = now if attempt == 1 else since

@@ -3,7 +3,9 @@ killed.
 
 In flow a file and the session of a bucket, out flows a receipt. Which parts are stored OSS tells
 itself; each is compared with the file before it counts. A file that changed is never mixed with
-what was sent of the old one.
+what was sent of the old one. A process that is killed between the beginning of the upload in OSS
+and its checkpoint leaves an upload without parts there, which only a lifecycle rule of the bucket
+removes: to find it would need oss:ListMultipartUploads, a right over the whole bucket.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from ossmedia._native import crc64, crc64_combine
 from ossmedia.checkpoint import Checkpoint, read_checkpoint
 from ossmedia.errors import IntegrityError, OssMediaError, StreamBroken
 from ossmedia.model import Generation, Receipt
-from ossmedia.multipart import Multipart, NoSuchUpload, Part
+from ossmedia.multipart import InDoubt, Multipart, NoSuchUpload, Part
 from ossmedia.upload import Snapshot
 
 TYPE_CHECKING = False
@@ -27,6 +29,12 @@ if TYPE_CHECKING:
     from ossmedia.session import Session
 
 __all__ = ["Destination", "store", "unfinished"]
+
+_WHY = {
+    NoSuchUpload: "the parts sent so far are gone from OSS",
+    InDoubt: "the object may be complete: CompleteMultipartUpload got no answer, and the "
+    "credentials may not look (oss:GetObject is missing)",
+}
 
 
 class Destination:
@@ -161,14 +169,16 @@ class _Upload:
     ) -> Receipt:
         """A longer file, from its beginning or from where the checkpoint left it."""
         try:
-            done = self._begin(headers, block_size, checkpoint)
-            if not done:
+            receipt = self._begin(headers, block_size, checkpoint)
+            if receipt is None:
                 self._send_all()
-            return self._complete(done)
-        except NoSuchUpload as gone:
+                receipt = self._complete()
+            return receipt
+        except (NoSuchUpload, InDoubt) as gone:
             self._forget()
-            text = f"{self._where.key}: gave up: the parts sent so far are gone from OSS"
-            raise StreamBroken(text) from gone.__cause__
+            raise StreamBroken(
+                f"{self._where.key}: gave up: {_WHY[type(gone)]}"
+            ) from gone.__cause__
         except BaseException as error:
             kept = self._checkpoint is not None and _worth_keeping(error)
             if not kept:
@@ -180,21 +190,23 @@ class _Upload:
         if self._checkpoint is not None:
             self._checkpoint.forget()
 
-    def _begin(self, headers: str, block_size: int, file: str | os.PathLike[str] | None) -> bool:
-        """Whether an earlier process has completed the object already."""
+    def _begin(
+        self, headers: str, block_size: int, file: str | os.PathLike[str] | None
+    ) -> Receipt | None:
+        """The receipt, if an earlier process has completed the object already."""
         where, names = self._where, self._source.names()
         self._block_size = block_size
         found = None if file is None else read_checkpoint(file)
         places = {name: getattr(where, name) for name in Destination.__slots__}
         if found is not None and _same(found, {**names, **places}):
             self._checkpoint, self._block_size = found, found.block_size
-            self._multipart.upload_id = found.upload_id
+            self._multipart.upload_id, self._multipart.fresh = found.upload_id, found.fresh
             try:
                 self._take_over(self._multipart.listed())
-                return False
+                return None
             except NoSuchUpload:
-                if found.completing:
-                    return True
+                if found.completing and (receipt := self._proved()) is not None:
+                    return receipt
             self._block_size = block_size
         self._multipart.begin(headers)
         if file is not None:
@@ -204,10 +216,22 @@ class _Upload:
                 **names,
                 upload_id=self._multipart.upload_id,
                 block_size=self._block_size,
+                fresh=self._multipart.fresh,
             )
             self._checkpoint.save()
         self._take_over({})
-        return False
+        return None
+
+    def _proved(self) -> Receipt | None:
+        """The receipt, if it is sure that the object is the file. Else all is sent again: that
+        makes it sure."""
+        crc = self._crc_of_file()
+        try:
+            answer = self._multipart.proved(self._source.size, crc)
+        except (NoSuchUpload, InDoubt):
+            return None
+        self._forget()
+        return self._receipt(crc, answer)
 
     def _take_over(self, listed: dict[int, Part]) -> None:
         """Counts the parts that OSS holds and that are the file's, the others are missing."""
@@ -277,21 +301,18 @@ class _Upload:
 
     # -- the end
 
-    def _complete(self, done: bool) -> Receipt:
-        if done:
-            crc, answer = self._crc_of_file(), None
-        else:
-            crc, total = 0, 0
-            for _, part in sorted(self._parts.items()):
-                crc, total = crc64_combine(crc, part.crc64, part.size), total + part.size
-            assert total == self._source.size
-            before = self._checkpoint is not None and self._checkpoint.completing
-            if self._checkpoint is not None and not before:
-                self._checkpoint.completing = True
-                self._checkpoint.save()
-            answer = self._multipart.complete(self._parts, asked_before=before)
-            if answer is not None and answer.crc64 not in (None, crc):
-                raise IntegrityError(f"{self._where.key}: OSS holds other bytes than were sent")
+    def _complete(self) -> Receipt:
+        crc, total = 0, 0
+        for _, part in sorted(self._parts.items()):
+            crc, total = crc64_combine(crc, part.crc64, part.size), total + part.size
+        assert total == self._source.size
+        before = self._checkpoint is not None and self._checkpoint.completing
+        if self._checkpoint is not None and not before:
+            self._checkpoint.completing = True
+            self._checkpoint.save()
+        answer = self._multipart.complete(self._parts, crc, asked_before=before)
+        if answer is not None and answer.crc64 not in (None, crc):
+            raise IntegrityError(f"{self._where.key}: OSS holds other bytes than were sent")
         self._forget()
         return self._receipt(crc, answer)
 

@@ -60,6 +60,8 @@ class Session:
         self.clock = clock
         self.random = random
         self._lock = allocate_lock()
+        self._asking = allocate_lock()  # held while the service is asked for the time
+        self._corrections = 0
         self._set: Credentials | None = None
         self._mine = _Mine()
         self._process = os.getpid()
@@ -80,11 +82,11 @@ class Session:
             CredentialsError: there are no valid ones. ValueError: after fork().
         """
         self.check_process()
+        corrections = self._corrections
         try:
             mine = self.renewer.current()
         except CredentialsError:
-            suspect = self.renewer.suspect
-            if suspect is None or not self._ask_time(suspect):
+            if not self._ask_time(corrections):
                 raise
             mine = self.renewer.current()
         self._mine.used = mine
@@ -96,26 +98,37 @@ class Session:
                 self.store.set_credentials(latest)
                 self._set = latest
 
-    def _ask_time(self, suspect: Credentials) -> bool:
+    def _ask_time(self, corrections: int) -> bool:
         """Credentials look expired, but this machine's clock was never compared: one small request
-        tells."""
-        with self._lock:
-            self.store.set_credentials(suspect)
-            self._set = suspect
-        try:
-            self.store.exchange("GET", "", "location", out=bytearray(4096))
-        except ClockSkew as skew:
-            self._correct(skew)
-            return True
-        except OssMediaError:
+        tells, however many threads wonder.
+
+        Args:
+            corrections: of the clock, counted before the credentials were looked at.
+        """
+        with self._asking:
+            if self._corrections != corrections:
+                return True  # another thread's answer told
+            suspect = self.renewer.suspect
+            if suspect is None:
+                return False
+            with self._lock:
+                self.store.set_credentials(suspect)
+                self._set = suspect
+            try:
+                self.store.exchange("GET", "", "location", out=bytearray(4096))
+            except ClockSkew as skew:
+                self._correct(skew)
+                return True
+            except OssMediaError:
+                return False
             return False
-        return False
 
     def _correct(self, skew: ClockSkew) -> None:
         ahead = round(skew.server_time - self.clock.now())
         _log("info", "this machine's clock is %d s off the service's; signing is corrected", ahead)
         self.store.set_clock(ahead)
         self.renewer.set_clock(ahead)
+        self._corrections += 1
 
     def recover(self, error: BaseException, attempt: int) -> float | None:
         """What to do after a failed request: seconds to wait before ``prepare`` and another try, or

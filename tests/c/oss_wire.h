@@ -20,6 +20,7 @@ enum {
     PEER_INITIATE,
     PEER_COMPLETE,
     PEER_ABORT,
+    PEER_LIST, /* ListParts */
     PEER_OTHER
 };
 enum { SAY_TRUTH = 0, SAY_NOTHING, SAY_STATUS, SAY_RAW };
@@ -104,6 +105,8 @@ static inline void peer_decode(const char *from, size_t len, char *out, size_t s
 
 static inline int peer_op(const peer_request *r)
 {
+    if (strcmp(r->method, "GET") == 0 && strstr(r->query, "uploadId="))
+        return PEER_LIST;
     if (strcmp(r->method, "HEAD") == 0 || strcmp(r->method, "GET") == 0)
         return r->method[0] == 'H' ? PEER_HEAD : PEER_GET;
     if (strcmp(r->method, "PUT") == 0)
@@ -164,6 +167,8 @@ static inline void peer_perform(oss_model *model, const peer_request *r, oss_res
         oss_complete(model, r->key, id, all, forbid, out);
     else if (r->op == PEER_ABORT)
         oss_abort(model, r->key, id, out);
+    else if (r->op == PEER_LIST)
+        oss_list(model, r->key, id, out);
     else
         oss_result_init(out, 405, "MethodNotAllowed");
 }

@@ -303,6 +303,40 @@ def test_credentials_that_look_expired_make_it_ask_for_the_time_first() -> None:
     assert [(m, k) for m, k, _ in store.requests] == [("GET", ""), ("PUT", "k")]
 
 
+def test_any_number_of_threads_ask_for_the_time_once() -> None:
+    session, store = ahead_by_a_day(())
+    refused = threading.Semaphore(0)
+    ready: list[bool] = []
+
+    class Counting(Renewer):
+        """Tells whenever the credentials look expired to a thread."""
+
+        def current(self, force_after: Credentials | None = None) -> Credentials:
+            try:
+                return super().current(force_after)
+            except errors.CredentialsError:
+                refused.release()
+                raise
+
+    def answer() -> errors.ClockSkew:
+        assert all(refused.acquire(timeout=10) for _ in range(4))
+        return skew(START)
+
+    def work() -> None:
+        session.prepare()
+        ready.append(True)
+
+    session.renewer.__class__ = Counting
+    store.script = [answer]
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert ready == [True] * 4
+    assert len(store.requests) == 1
+
+
 @pytest.mark.parametrize("answer", ["fine", expired(), errors.NetworkError("no route")])
 def test_credentials_that_are_expired_send_no_byte(answer: object) -> None:
     session, store = ahead_by_a_day((answer,) * 5)

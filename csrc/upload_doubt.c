@@ -1,0 +1,163 @@
+/* upload_doubt.c - after a lost answer, what stands at the key is asked. Flows in: an upload and
+ * the step that OSS refused; flows out: the step settled, or its refusal kept, in words that name
+ * the right that is missing. Never overwrites anything. */
+#include "upload_doubt.h"
+
+#include <string.h>
+
+enum { LOOK_EQUAL, LOOK_OTHER, LOOK_FORBIDDEN, LOOK_FAILED };
+
+void om__upload_query(const om__upload *upload, uint64_t number, char *out, size_t size)
+{
+    om__text text;
+
+    om__text_init(&text, out, size);
+    if (number) {
+        om__text_add_z(&text, "partNumber=");
+        om__text_add_u64(&text, number);
+        om__text_add_char(&text, '&');
+    }
+    om__text_add_z(&text, "uploadId=");
+    om__text_add_percent(&text, upload->id, strlen(upload->id), 0);
+    (void)om__text_end(&text);
+}
+
+/* A question of its own, so that the step keeps what it was refused with. Sets *final for a refusal
+ * that would come again. */
+static int ask(om_store *store, const om__call *call, om__step *step, om_error *err, int *final)
+{
+    int rc;
+
+    om__error_clear(err);
+    step->exchanges++;
+    rc = om__store_exchange(store, call, &step->answer, err);
+    *final = rc == OM_E_SERVICE && err->http_status >= 400 && err->http_status < 500 &&
+             err->http_status != 408 && err->http_status != 429;
+    return rc;
+}
+
+static int failed(om__step *step, int rc, const om_error *err)
+{
+    step->rc = rc;
+    step->err = *err;
+    step->asked = 1;
+    return LOOK_FAILED;
+}
+
+/* HEAD: whether what stands at the key is what was sent. */
+static int look(const om__upload *upload, om_store *store, uint64_t size, uint64_t crc,
+                om__step *step)
+{
+    om__call call = {.method = "HEAD", .key = upload->key};
+    om_error err;
+    int final, rc = ask(store, &call, step, &err, &final);
+
+    if (rc < 0 && !final)
+        return failed(step, rc, &err);
+    if (rc < 0)
+        return err.http_status == 403 ? LOOK_FORBIDDEN : LOOK_OTHER;
+    if (step->answer.content_length != (int64_t)size || !step->answer.has_crc64 ||
+        step->answer.crc64 != crc)
+        return LOOK_OTHER;
+    step->rc = OM_OK;
+    step->err = err;
+    step->answer.sent_crc64 = crc;
+    return LOOK_EQUAL;
+}
+
+/* The multipart upload that was only a question is dropped; without parts it costs nothing, should
+ * that fail. */
+static void drop(const om__upload *upload, om_store *store, om__step *step, om__span answer)
+{
+    om__upload other = {.key = upload->key};
+    char query[64 + 3 * sizeof other.id];
+    om__call call = {.method = "DELETE", .key = upload->key, .query = query};
+    om_error err;
+    int final;
+
+    if (om__xml_find(answer, "UploadId", other.id, sizeof other.id) <= 0)
+        return;
+    om__upload_query(&other, 0, query, sizeof query);
+    (void)ask(store, &call, step, &err, &final);
+}
+
+/* Whether something stands at the key: a multipart upload that must not overwrite is refused then.
+ * LOOK_EQUAL: yes; LOOK_OTHER: no, or it cannot be asked. */
+static int is_taken(const om__upload *upload, om_store *store, om__step *step)
+{
+    char body[4096];
+    om__call call = {
+        .method = "POST",
+        .key = upload->key,
+        .query = "uploads",
+        .more = OM__FORBID,
+        .out = body,
+        .out_size = sizeof body,
+    };
+    om_error err;
+    int final, rc = ask(store, &call, step, &err, &final);
+
+    if (rc == OM_OK)
+        drop(upload, store, step, (om__span){body, (size_t)step->answer.body_len});
+    if (rc < 0 && !final)
+        return failed(step, rc, &err);
+    return rc < 0 && strcmp(err.oss_code, "FileAlreadyExists") == 0 ? LOOK_EQUAL : LOOK_OTHER;
+}
+
+/* Whether OSS knows the upload no more: its parts cannot be listed. */
+static int is_gone(const om__upload *upload, om_store *store, om__step *step)
+{
+    char query[64 + 3 * sizeof upload->id], body[4096];
+    om__text text;
+    om__call call = {
+        .method = "GET", .key = upload->key, .query = query, .out = body, .out_size = sizeof body};
+    om_error err;
+    size_t used;
+    int final, rc;
+
+    om__text_init(&text, query, sizeof query);
+    om__text_add_z(&text, "max-parts=1&");
+    used = text.len;
+    om__upload_query(upload, 0, query + used, sizeof query - used);
+    rc = ask(store, &call, step, &err, &final);
+    if (rc < 0 && !final)
+        return failed(step, rc, &err);
+    return rc < 0 && strcmp(err.oss_code, "NoSuchUpload") == 0 ? LOOK_EQUAL : LOOK_OTHER;
+}
+
+static void say_what_is_missing(om__step *step, const char *operation)
+{
+    (void)om__fail(&step->err, step->rc,
+                   "the object may be complete: %s got no answer, and the credentials may not look "
+                   "(oss:GetObject is missing)",
+                   operation);
+}
+
+void om__upload_settle_put(const om__upload *upload, om_store *store, om__step *step)
+{
+    const om__block *block = step->block;
+    uint64_t size = block ? block->len : 0;
+    uint64_t crc = om_crc64(0, block ? block->data : NULL, (size_t)size);
+
+    if (look(upload, store, size, crc, step) == LOOK_FORBIDDEN)
+        say_what_is_missing(step, "PutObject");
+}
+
+void om__upload_settle_complete(const om__upload *upload, om_store *store, om__step *step)
+{
+    int gone = strcmp(step->err.oss_code, "NoSuchUpload") == 0, seen = LOOK_FORBIDDEN;
+
+    if (look(upload, store, upload->stored, upload->stored_crc, step) != LOOK_FORBIDDEN ||
+        !upload->doubt)
+        return;
+    if (upload->fresh)
+        seen = gone ? is_taken(upload, store, step) : is_gone(upload, store, step);
+    if (seen == LOOK_EQUAL) {
+        step->rc = OM_OK;
+        om__error_clear(&step->err);
+        memset(&step->answer, 0, sizeof step->answer);
+        step->answer.sent_crc64 = upload->stored_crc;
+    } else if (seen == LOOK_FORBIDDEN) {
+        say_what_is_missing(step, "CompleteMultipartUpload");
+    }
+}
