@@ -18,6 +18,7 @@ from . import (
     append,
     buckets,
     copying,
+    cors,
     listing,
     mishaps,
     multipart,
@@ -82,6 +83,10 @@ _HANDLERS: dict[str, Handler] = {
     "GetBucketLifecycle": buckets.get_bucket_lifecycle,
     "PutBucketLifecycle": buckets.put_bucket_lifecycle,
     "DeleteBucketLifecycle": buckets.delete_bucket_lifecycle,
+    "GetBucketCors": cors.get_bucket_cors,
+    "PutBucketCors": cors.put_bucket_cors,
+    "DeleteBucketCors": cors.delete_bucket_cors,
+    "OptionObject": cors.option_object,
     "ListBuckets": buckets.list_buckets,
     "DeleteMultipleObjects": buckets.delete_multiple_objects,
 }
@@ -179,7 +184,7 @@ class App:
             if request.method in ("GET", "HEAD"):
                 # The service looks for the bucket before it looks at the signature of a read.
                 cloud.existing_bucket(request.bucket)
-        if request.operation != "PostObject":
+        if request.operation not in ("PostObject", "OptionObject"):
             authenticate(cloud, request)
             authorize(cloud, request)
         if request.query.get("versionId", "null") != "null":
@@ -216,6 +221,7 @@ class App:
         ]
         answer.drop("Date")
         answer.headers[:0] = common
+        answer.headers.extend(cors.cross_origin_headers(cloud, request))
         cloud.counters.statuses[str(answer.status)] += 1
         cloud.counters.bytes_sent += answer.length if answer.segments else len(answer.body)
         await send_answer(send, request, answer, cloud.store.blobs)

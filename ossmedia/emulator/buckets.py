@@ -43,7 +43,7 @@ def create(
     created_s = cloud.clock.now() if old is None else old.created_s
     new = Bucket(name, created_s, acl, storage_class, redundancy)
     if old is not None:
-        new.lifecycle = old.lifecycle
+        new.lifecycle, new.cors = old.lifecycle, old.cors
         if (old.storage_class, old.redundancy) != (new.storage_class, new.redundancy):
             message = "The requested bucket name is not available."
             extra = {"BucketName": name}

@@ -50,14 +50,24 @@ _BUCKET: Table = {
         ("location", "GetBucketLocation"),
         ("stat", "GetBucketStat"),
         ("lifecycle", "GetBucketLifecycle"),
+        ("cors", "GetBucketCors"),
         ("versioning", "GetBucketVersioning"),
         ("uploads", "ListMultipartUploads"),
         ("", "ListObjects"),
     ),
     "HEAD": (("", "HeadBucket"),),
-    "PUT": (("acl", "PutBucketAcl"), ("lifecycle", "PutBucketLifecycle"), ("", "PutBucket")),
+    "PUT": (
+        ("acl", "PutBucketAcl"),
+        ("lifecycle", "PutBucketLifecycle"),
+        ("cors", "PutBucketCors"),
+        ("", "PutBucket"),
+    ),
     "POST": (("delete", "DeleteMultipleObjects"), ("", "PostObject")),
-    "DELETE": (("lifecycle", "DeleteBucketLifecycle"), ("", "DeleteBucket")),
+    "DELETE": (
+        ("lifecycle", "DeleteBucketLifecycle"),
+        ("cors", "DeleteBucketCors"),
+        ("", "DeleteBucket"),
+    ),
 }
 _SERVICE: Table = {"GET": (("", "ListBuckets"),)}
 
@@ -68,7 +78,6 @@ _ABSENT = frozenset(
         "asyncFetch",
         "cname",
         "comp",
-        "cors",
         "encryption",
         "img",
         "inventory",
@@ -130,6 +139,8 @@ def name_of(
     Raises:
         OssError: 405 MethodNotAllowed, or 400 NotImplemented for a sub-resource this cloud lacks.
     """
+    if method == "OPTIONS" and bucket is not None:
+        return "OptionObject"
     level = _OBJECT if key is not None else _BUCKET if bucket is not None else _SERVICE
     for subresource, name in level.get(method, ()):
         if subresource and subresource not in query:

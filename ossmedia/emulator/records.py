@@ -46,7 +46,8 @@ class Attributes:
 
 @dataclass(slots=True)
 class Bucket:
-    """One bucket; *created_s* in unix seconds, *lifecycle* the stored document or None."""
+    """One bucket; *created_s* in unix seconds, *lifecycle* and *cors* the stored documents or
+    None."""
 
     name: str
     created_s: float
@@ -54,6 +55,7 @@ class Bucket:
     storage_class: str = "Standard"
     redundancy: str = "LRS"
     lifecycle: bytes | None = None
+    cors: bytes | None = None
 
 
 @dataclass(slots=True)

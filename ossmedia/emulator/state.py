@@ -33,7 +33,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS buckets (
   name TEXT PRIMARY KEY, created REAL NOT NULL, acl TEXT NOT NULL, storage_class TEXT NOT NULL,
-  redundancy TEXT NOT NULL, lifecycle BLOB) WITHOUT ROWID;
+  redundancy TEXT NOT NULL, lifecycle BLOB, cors BLOB) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS objects (
   id INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key BLOB NOT NULL, kind TEXT NOT NULL,
   size INTEGER NOT NULL, crc TEXT NOT NULL, etag TEXT NOT NULL, modified REAL NOT NULL,
@@ -199,8 +199,9 @@ class Store:
             bucket.storage_class,
             bucket.redundancy,
             bucket.lifecycle,
+            bucket.cors,
         )
-        self._db.execute("INSERT OR REPLACE INTO buckets VALUES (?, ?, ?, ?, ?, ?)", row)
+        self._db.execute("INSERT OR REPLACE INTO buckets VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
     def delete_bucket(self, name: str) -> None:
         """Remove an empty bucket."""

@@ -273,7 +273,7 @@ def test_unknown_methods_and_absent_features_are_refused(client):
     reply = client.send("POST", "k")
     assert (reply.status, reply.code) == (405, "MethodNotAllowed")
     assert reply.texts("ResourceType") == ["OBJECT"]
-    assert client.send("GET", None, {"cors": None}).code == "NotImplemented"
+    assert client.send("GET", None, {"website": None}).code == "NotImplemented"
     assert client.send("GET", "k", {"x-oss-process": "image/resize"}).code == "NotImplemented"
 
 
