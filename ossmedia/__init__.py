@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         CredentialsError,
         CredentialsExpired,
         IntegrityError,
+        MediaError,
         NetworkError,
         NotFound,
         ObjectExists,
@@ -28,14 +29,23 @@ if TYPE_CHECKING:
         ProtocolError,
         RequestTimeout,
         ServiceError,
+        SpoolBusy,
+        SpoolError,
+        SpoolFull,
         StreamBroken,
         TlsError,
         Unavailable,
     )
+    from ossmedia.hls import Recorder
+    from ossmedia.hls_keys import SegmentKey
     from ossmedia.model import Credentials, Generation, ObjectStat, Receipt
     from ossmedia.reader import Reader
+    from ossmedia.report import AppServerReports
     from ossmedia.retry import Retry
+    from ossmedia.spool import Spool
+    from ossmedia.spool_values import Delivered, SpoolStatus, Tombstone
     from ossmedia.ticket import UploadTicket
+    from ossmedia.vod_tickets import AppServerTickets
     from ossmedia.writer import Writer
 
 __version__ = "0.1.0"
@@ -43,6 +53,8 @@ __version__ = "0.1.0"
 __all__ = [
     "AccessDenied",
     "AppServerCredentials",
+    "AppServerReports",
+    "AppServerTickets",
     "Bucket",
     "CallbackFailed",
     "ClockSkew",
@@ -50,9 +62,11 @@ __all__ = [
     "Credentials",
     "CredentialsError",
     "CredentialsExpired",
+    "Delivered",
     "EnvironmentCredentials",
     "Generation",
     "IntegrityError",
+    "MediaError",
     "NetworkError",
     "NotFound",
     "ObjectExists",
@@ -63,12 +77,20 @@ __all__ = [
     "ProtocolError",
     "Reader",
     "Receipt",
+    "Recorder",
     "RequestTimeout",
     "Retry",
+    "SegmentKey",
     "ServiceError",
+    "Spool",
+    "SpoolBusy",
+    "SpoolError",
+    "SpoolFull",
+    "SpoolStatus",
     "StaticCredentials",
     "StreamBroken",
     "TlsError",
+    "Tombstone",
     "Unavailable",
     "UploadTicket",
     "Writer",
@@ -79,15 +101,23 @@ __all__ = [
 
 _HOMES = {
     "AppServerCredentials": "app_server",
+    "AppServerReports": "report",
+    "AppServerTickets": "vod_tickets",
     "Bucket": "bucket",
     "Credentials": "model",
+    "Delivered": "spool_values",
     "EnvironmentCredentials": "credentials",
     "Generation": "model",
     "ObjectStat": "model",
     "Reader": "reader",
     "Receipt": "model",
+    "Recorder": "hls",
     "Retry": "retry",
+    "SegmentKey": "hls_keys",
+    "Spool": "spool",
+    "SpoolStatus": "spool_values",
     "StaticCredentials": "credentials",
+    "Tombstone": "spool_values",
     "UploadTicket": "ticket",
     "Writer": "writer",
     "crc64": "_native",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from ossmedia.address import Address, check_key
+from ossmedia.arguments import between, existing_file, milliseconds
 from ossmedia.clock import SYSTEM, chance
 from ossmedia.credentials import EnvironmentCredentials, Renewer
 from ossmedia.headers import header_lines
@@ -20,10 +21,15 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Literal, NoReturn, Self, overload
 
+    from typing_extensions import Buffer
+
     from ossmedia.clock import Clock
+    from ossmedia.hls import Recorder
     from ossmedia.model import Credentials, ObjectStat, Receipt
     from ossmedia.reader import Reader
     from ossmedia.retry import Retry
+    from ossmedia.spool import Spool
+    from ossmedia.spool_writer import SpoolWriter
     from ossmedia.writer import Writer
 
 __all__ = ["Bucket"]
@@ -55,6 +61,7 @@ class Bucket:
         block_size: bytes of one block of a writer, 102,400 to 1 GiB. blocks: how many a writer has,
             2-1024. parallel: parts sent at once. A writer's memory is block_size * blocks.
         verify_crc: an answer without CRC-64 counts as not stored.
+        spool: what is written goes to the disk first, and to OSS from there; see ``Spool``.
 
     Raises:
         TypeError, ValueError: naming the field and its limit. FileNotFoundError: ca_file.
@@ -83,6 +90,7 @@ class Bucket:
         blocks: int = 4,
         parallel: int = 2,
         verify_crc: bool = True,
+        spool: Spool | None = None,
     ) -> None:
         if signature not in ("v4", "v1"):
             raise ValueError(f'signature: must be "v4" or "v1", not {signature!r}')
@@ -99,14 +107,14 @@ class Bucket:
         provider = EnvironmentCredentials() if credentials is None else credentials
         renewer = Renewer(provider, clock, chance)
         limits = {
-            "connect_timeout_ms": _milliseconds("connect_timeout_s", connect_timeout_s),
-            "io_timeout_ms": _milliseconds("io_timeout_s", io_timeout_s),
-            "total_timeout_ms": _milliseconds("total_timeout_s", total_timeout_s),
+            "connect_timeout_ms": milliseconds("connect_timeout_s", connect_timeout_s),
+            "io_timeout_ms": milliseconds("io_timeout_s", io_timeout_s),
+            "total_timeout_ms": milliseconds("total_timeout_s", total_timeout_s),
         }
         self._writing = {
-            "block_size": _between("block_size", block_size, 102_400, LARGEST_BLOCK),
-            "blocks": _between("blocks", blocks, 2, 1024),
-            "parallel": _between("parallel", parallel, 1, 64),
+            "block_size": between("block_size", block_size, 102_400, LARGEST_BLOCK),
+            "blocks": between("blocks", blocks, 2, 1024),
+            "parallel": between("parallel", parallel, 1, 64),
         }
         from ossmedia._native import Store
 
@@ -116,7 +124,7 @@ class Bucket:
             region=self._address.region,
             address=self._address.style,
             signature=int(signature[1]),
-            ca_file=_ca_file(ca_file),
+            ca_file=existing_file("ca_file", ca_file),
             proxy=proxy,
             verify_crc=verify_crc,
             **limits,
@@ -124,6 +132,9 @@ class Bucket:
         self._verify_crc = verify_crc
         self._closed = False
         self._session = Session(self._store, renewer, retry, clock, chance)
+        self._spool = spool
+        if spool is not None:
+            spool.attach(self.name, self._session, parallel, verify_crc)
 
     @property
     def name(self) -> str:
@@ -144,12 +155,14 @@ class Bucket:
         def open(self, key: str, mode: Literal["rb"] = "rb", **options: Any) -> Reader: ...
 
         @overload
-        def open(self, key: str, mode: Literal["wb", "xb", "ab"], **options: Any) -> Writer: ...
+        def open(
+            self, key: str, mode: Literal["wb", "xb", "ab"], **options: Any
+        ) -> Writer | SpoolWriter: ...
 
         @overload
-        def open(self, key: str, mode: str, **options: Any) -> Reader | Writer: ...
+        def open(self, key: str, mode: str, **options: Any) -> Reader | Writer | SpoolWriter: ...
 
-    def open(self, key: str, mode: str = "rb", **options: Any) -> Reader | Writer:
+    def open(self, key: str, mode: str = "rb", **options: Any) -> Reader | Writer | SpoolWriter:
         """An object as a binary file.
 
         Args:
@@ -171,14 +184,17 @@ class Bucket:
             from ossmedia.reader import Reader
 
             return Reader(self._session, key, **{"verify_crc": self._verify_crc, **options})
-        from ossmedia.writer import Writer
-
         lines = header_lines(
             options.pop("content_type", ""),
             options.pop("metadata", None),
             options.pop("headers", None),
         )
-        return Writer(self._session, key, mode, headers=lines, **{**self._writing, **options})
+        options = {"headers": lines, **self._writing, **options}
+        if self._spool is not None:
+            return self._spool.open(self.name, key, mode, **options)
+        from ossmedia.writer import Writer
+
+        return Writer(self._session, key, mode, **options)
 
     def upload(
         self,
@@ -190,7 +206,7 @@ class Bucket:
         content_type: str = "",
         metadata: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Receipt:
+    ) -> Receipt | None:
         """Stores a local file.
 
         Args:
@@ -201,34 +217,72 @@ class Bucket:
             content_type, metadata, headers: of the object.
 
         Returns:
-            What OSS confirmed.
+            What OSS confirmed; None with a spool: it has a copy on stable storage.
 
         Raises:
-            OSError: the file cannot be read, or changed. ObjectTooLarge: above 10,000 parts of 1
-                GiB.
+            OSError: the file cannot be read, or changed. ObjectTooLarge: above 9.7 TiB.
         """
-        from ossmedia.upload import Snapshot
+        from ossmedia.upload import copy_file
+
+        named = {"content_type": content_type, "metadata": metadata, "headers": headers}
+        mode: Literal["wb", "xb"] = "wb" if overwrite else "xb"
+        least = self._writing["block_size"]
+        return copy_file(path, lambda **how: self.open(key, mode, **named, **how), least, progress)
+
+    def put(
+        self,
+        key: str,
+        data: Buffer,
+        *,
+        content_type: str = "",
+        metadata: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        overwrite: bool = True,
+        replaceable: bool = False,
+        timeout_s: float | None = None,
+    ) -> Receipt | None:
+        """Stores bytes in memory with one PutObject; see ``ossmedia.put.put_object``. None with a
+        spool: it has them on stable storage; see ``Spool.put`` for ``replaceable``.
+
+        Args:
+            data: at most 5 GiB, read in place. content_type, metadata, headers: of the object.
+            overwrite: False: an object that is there stays, ObjectExists is raised.
+            timeout_s: tries go on for so long; None: for ``Retry.attempts`` tries.
+        """
+        from ossmedia.put import body_of, put_object
 
         self._check()
-        with Snapshot(path) as source:
-            report = None if progress is None else source.report(progress)
-            writer = self.open(
+        lines = header_lines(content_type, metadata, headers)
+        if timeout_s is not None:
+            milliseconds("timeout_s", timeout_s)
+        check_key(key)
+        if self._spool is not None:
+            self._spool.put(
+                self.name,
                 key,
-                "wb" if overwrite else "xb",
-                block_size=source.block_size(self._writing["block_size"]),
-                content_type=content_type,
-                metadata=metadata,
-                headers=headers,
-                progress=report,
-                total=source.size,
+                body_of(data),
+                headers=lines,
+                overwrite=overwrite,
+                replaceable=replaceable,
+                timeout_s=timeout_s,
             )
-            with writer:
-                source.copy_to(writer)
-        if report is not None:
-            report(source.size, source.size)
-        receipt = writer.result
-        assert receipt is not None
-        return receipt
+            return None
+        return put_object(
+            self._session,
+            key,
+            body_of(data),
+            lines,
+            overwrite=overwrite,
+            timeout_s=timeout_s,
+            verify_crc=self._verify_crc,
+        )
+
+    def record_hls(self, prefix: str, mode: str = "live", **options: Any) -> Recorder:
+        """Records frames as HLS below ``prefix``; see ``ossmedia.hls.Recorder`` for the options."""
+        from ossmedia.hls import Recorder
+
+        self._check()
+        return Recorder(self, self._session, self._spool, prefix, mode, **options)
 
     def stat(self, key: str) -> ObjectStat:
         """What OSS says of an object. Needs oss:GetObject.
@@ -259,7 +313,7 @@ class Bucket:
             check_key(prefix)
         if delimiter is not None and delimiter != "":
             check_key("x" + delimiter)
-        _between("page_size", page_size, 1, 1000)
+        between("page_size", page_size, 1, 1000)
         from ossmedia.listing import rows
 
         def ask(query: str, room: memoryview) -> int:
@@ -297,7 +351,7 @@ class Bucket:
         check_key(key)
         if method not in _METHODS:
             raise ValueError(f"method: must be one of {', '.join(_METHODS)}, not {method!r}")
-        _between("expires_s", expires_s, 1, LONGEST_URL_S)
+        between("expires_s", expires_s, 1, LONGEST_URL_S)
         lines = header_lines(content_type, None, headers)
         self._session.prepare()
         return self._store.sign_url(method, key, "", lines, expires_s)
@@ -317,7 +371,8 @@ class Bucket:
             self._session.check_process()
         except ValueError:
             return  # the connections are the parent's
-        self._store.close()
+        if self._spool is None or self._spool.detach(self.name):
+            self._store.close()
 
     def __enter__(self) -> Self:
         self._check()
@@ -342,26 +397,3 @@ class Bucket:
         if self._closed:
             raise ValueError("the bucket is closed")
         self._session.check_process()
-
-
-def _between(name: str, value: object, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name}: must be int, not {type(value).__name__}")
-    if not least <= value <= most:
-        raise ValueError(f"{name}: must be {least}-{most}, not {value}")
-    return value
-
-
-def _milliseconds(name: str, seconds: object) -> int:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise TypeError(f"{name}: must be seconds as int or float, not {type(seconds).__name__}")
-    if not 0.001 <= seconds <= 86_400:
-        raise ValueError(f"{name}: must be 0.001-86400 s, not {seconds}")
-    return round(seconds * 1000)
-
-
-def _ca_file(path: str | os.PathLike[str]) -> str:
-    text = os.fspath(path)
-    if text and not os.path.isfile(text):
-        raise FileNotFoundError(f"ca_file: no such file: {text!r}")
-    return text

@@ -15,11 +15,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-    from typing import Self
+    from typing import Protocol, Self
 
-    from ossmedia.writer import Writer
+    from ossmedia.model import Receipt
 
-__all__ = ["Snapshot"]
+    class Target(Protocol):
+        """A writer: one that sends, or one that keeps."""
+
+        @property
+        def result(self) -> Receipt | None: ...
+        def write(self, data: memoryview, /) -> int: ...
+        def __enter__(self) -> Self: ...
+        def __exit__(
+            self,
+            kind: type[BaseException] | None,
+            value: BaseException | None,
+            trace: TracebackType | None,
+        ) -> None: ...
+
+
+__all__ = ["Snapshot", "copy_file"]
 
 MOST_PARTS = 10_000
 LARGEST_BLOCK = 1 << 30
@@ -72,7 +87,7 @@ class Snapshot:
 
         return report
 
-    def copy_to(self, writer: Writer) -> None:
+    def copy_to(self, writer: Target) -> None:
         """Writes exactly ``size`` bytes.
 
         Raises:
@@ -99,3 +114,32 @@ class Snapshot:
         trace: TracebackType | None,
     ) -> None:
         os.close(self._fd)
+
+
+def copy_file(
+    path: str | os.PathLike[str],
+    open_writer: Callable[..., Target],
+    least_block: int,
+    progress: Callable[[int, int], object] | None,
+) -> Receipt | None:
+    """A file into an object.
+
+    Args:
+        open_writer: opens the object, given block_size, progress and total.
+        least_block: bytes of a block; more for a file that would need over 10,000 of them.
+        progress: called with bytes done and bytes in all; see ``Bucket.upload``.
+
+    Returns:
+        What OSS confirmed; None when a spool has it.
+
+    Raises:
+        OSError: the file cannot be read, or changed. ObjectTooLarge.
+    """
+    with Snapshot(path) as source:
+        report = None if progress is None else source.report(progress)
+        block_size = source.block_size(least_block)
+        with open_writer(block_size=block_size, progress=report, total=source.size) as writer:
+            source.copy_to(writer)
+    if report is not None and writer.result is not None:
+        report(source.size, source.size)
+    return writer.result

@@ -16,6 +16,7 @@ from ossmedia.headers import header_lines
 from ossmedia.resumable import Destination, store
 from ossmedia.ticket import UploadTicket
 from ossmedia.upload import MOST_PARTS
+from ossmedia.writer import Writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from ossmedia.clock import Clock
     from ossmedia.gate import Gate
     from ossmedia.model import Credentials, Receipt
-    from ossmedia.writer import Writer
 
     Source = str | os.PathLike[str] | BinaryIO
     Refresh = Callable[[str], UploadTicket]
@@ -171,6 +171,7 @@ def transfer(
             total=size,
             write_timeout_s=_PATIENCE_S,
         )
+        assert isinstance(writer, Writer)  # no spool, see vod.upload
         receipt = _written(source, writer, gate)
     if progress is not None:
         progress(receipt.size, size)

@@ -1,0 +1,212 @@
+"""Making what was written durable: a thread that syncs files in rounds, seals them in the state,
+and only then lets go of what is no longer needed.
+
+In flow objects with new bytes and files to be thrown away, out flow rounds. It never throws a file
+away before the state that does not need it is on stable storage, and never believes pages again
+whose sync failed once.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from ossmedia.errors import RequestTimeout, SpoolError
+from ossmedia.spool_files import sync_folder
+from ossmedia.spool_values import Tombstone
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ossmedia.clock import Clock
+    from ossmedia.spool_files import Extent, Tail
+    from ossmedia.spool_item import Item
+    from ossmedia.spool_reading import Damaged
+    from ossmedia.spool_state import State
+
+__all__ = ["Committer"]
+
+
+class Committer:
+    """One thread for one spool, started at the first byte.
+
+    Args:
+        data: the folder of the data files.
+        interval_s: bytes are durable at the latest so long after they were written.
+        freed: told how many bytes on the disk are free again.
+        settle: called in each round, before the state is synced; writes what it has pending.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        data: str,
+        clock: Clock,
+        interval_s: float,
+        *,
+        freed: Callable[[int], object],
+        settle: Callable[[], object],
+    ) -> None:
+        self._state = state
+        self._data = data
+        self._clock = clock
+        self._interval_s = interval_s
+        self._freed = freed
+        self._settle = settle
+        self._changed = threading.Condition()
+        self._dirty: dict[int, Item] = {}
+        self._garbage: list[Extent] = []
+        self._asked = self._served = 0
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self.error = ""
+
+    def mark(self, item: Item) -> None:
+        """The object has bytes that are not durable."""
+        with self._changed:
+            self._dirty[item.id] = item
+            self._start()
+            self._changed.notify_all()
+
+    def discard(self, extents: Iterable[Extent], *, at_once: bool = False) -> None:
+        """These files are not needed, once the state's last change is durable."""
+        with self._changed:
+            self._garbage += extents
+            self._asked += at_once
+            self._start()
+            self._changed.notify_all()
+
+    def sync(self, timeout_s: float | None = None) -> None:
+        """Returns when everything written before this call is on stable storage.
+
+        Raises:
+            RequestTimeout: not within ``timeout_s``; it will be later. SpoolError: the disk failed.
+        """
+        end = None if timeout_s is None else self._clock.monotonic() + timeout_s
+        with self._changed:
+            self._start()
+            self._asked += 1
+            mine = self._asked
+            self._changed.notify_all()
+            while self._served < mine:
+                left = None if end is None else end - self._clock.monotonic()
+                if left is not None and left <= 0:
+                    raise RequestTimeout(f"spool: not on stable storage within {timeout_s} s")
+                self._clock.wait(self._changed, left)
+            if self.error:
+                raise SpoolError(f"spool: not on stable storage: {self.error}")
+
+    def close(self) -> None:
+        """A last round, then the thread ends."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _start(self) -> None:
+        if self._closing:
+            raise ValueError("the spool is closed")
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._run, name="ossmedia spool commit", daemon=True
+            )
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not (self._dirty or self._garbage or self._due() or self._closing):
+                    self._clock.wait(self._changed, None)
+                end = self._clock.monotonic() + self._interval_s
+                while not self._due() and (left := end - self._clock.monotonic()) > 0:
+                    self._clock.wait(self._changed, left)
+                asked, last = self._asked, self._closing
+                dirty, self._dirty = list(self._dirty.values()), {}
+                garbage, self._garbage = self._garbage, []
+            failed = self._round(dirty, garbage)
+            with self._changed:
+                self.error = failed
+                self._served = asked
+                self._changed.notify_all()
+                if last:
+                    return
+
+    def _due(self) -> bool:
+        return self._asked > self._served or self._closing
+
+    def _round(self, dirty: list[Item], garbage: list[Extent]) -> str:
+        """Returns what failed; "" when nothing did."""
+        failed = ""
+        for item in dirty:
+            try:
+                self._commit(item)
+            except Exception as error:
+                failed = failed or f"{item.key}: {error}"
+                with self._changed:
+                    self._dirty.setdefault(item.id, item)
+        try:
+            self._settle()
+            if garbage:
+                self._state.sync()
+        except OSError as error:
+            failed = failed or str(error)
+            with self._changed:
+                self._garbage += garbage
+        else:
+            self._throw_away(garbage)
+        return failed
+
+    def _commit(self, item: Item) -> None:
+        files, end = item.unsynced()
+        try:
+            if any(file.poisoned for file in files):
+                raise OSError("a sync failed before")
+            self._sync_files(files)
+        except OSError:
+            self._lost(item, item.rescue(self._data))
+            files, end = item.unsynced()
+            self._sync_files(files)
+        complete = item.synced(files, end)
+        ended = item.ended and item.durable == item.end
+        if not item.gone and (complete or (ended and not item.recorded)):
+            self._state.seal(item, complete)
+            item.recorded = ended
+            for extent in complete:
+                extent.sealed = True
+
+    def _lost(self, item: Item, damages: list[Damaged]) -> None:
+        """What even the kernel does not hold any more."""
+        stones = [Tombstone(item.id, item.key, d.first, d.last, d.reason) for d in damages]
+        if stones:
+            with item.lock:
+                item.dropped += sum(stone.last - stone.first for stone in stones)
+                self._state.drop(item, stones)
+
+    def _sync_files(self, files: list[Tail]) -> None:
+        for file in files:
+            try:
+                os.fdatasync(file.fd)
+            except OSError:
+                file.poisoned = True
+                raise
+        if any(not file.named for file in files):
+            sync_folder(self._data)
+            for file in files:
+                file.named = True
+
+    def _throw_away(self, garbage: list[Extent]) -> None:
+        freed = 0
+        for extent in garbage:
+            try:
+                os.unlink(extent.path)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                self.error = str(error)
+                continue
+            freed += extent.size
+        if freed:
+            self._state.keep_reserve()
+            self._freed(freed)

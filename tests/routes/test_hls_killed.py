@@ -1,0 +1,22 @@
+"""HLS under kill -9: a short run of hls_kills.py, which can do many more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.routes.hls_kills import Kills
+
+
+@pytest.mark.parametrize("mode", ["event", "live"])
+def test_killed_again_and_again(cloud: Any, mode: str) -> None:
+    cloud.fault("stall", operation="PutObject", when="after", seconds=0.004, times=0)
+    kills = Kills(cloud, mode)
+    for _ in range(5):
+        kills.kill()
+    kills.end()
+    kills.close()
+    assert kills.findings == []
+    assert kills.acknowledged
+    assert len(kills.texts) > 1
