@@ -1,158 +1,68 @@
 """A camera's side of the application server: a provider that fetches temporary credentials.
 
-In flow the server's address, a device id and its key, out flow ``Credentials``. Each call sends one
-signed request, or two when the camera's clock is wrong; the answer's own signature is checked, so
-that credentials and the server's time come from who knows the key. It never follows a redirect,
-uses no proxy, and speaks plain http only when told to. The key reaches no message and no repr.
+In flow the server's address, a device id and its key, its certificate or both, out flow
+``Credentials``. Each call sends one signed request, or two when the camera's clock is wrong; the
+answer's own signature is checked, so that credentials and the server's time come from who knows the
+key. It never follows a redirect, uses no proxy, and speaks plain http only when told to. The key
+reaches no message and no repr.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import socket
-import ssl
-from contextlib import suppress
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from threading import Timer
-from urllib.parse import urlsplit
 
-from ossmedia.clock import SYSTEM
-from ossmedia.device_auth import (
-    ANSWER_HEADER,
-    Claim,
-    DeviceKey,
-    new_nonce,
-    sign_request,
-    verify_answer,
-)
-from ossmedia.errors import (
-    NetworkError,
-    OssMediaError,
-    ProtocolError,
-    RequestTimeout,
-    TlsError,
-    service_error,
-)
+from ossmedia.device_auth import DeviceKey
+from ossmedia.device_link import DeviceLink, Server
+from ossmedia.errors import ProtocolError
 from ossmedia.model import Credentials
 from ossmedia.policy import check_device_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
-
-    from ossmedia.clock import Clock
 
 __all__ = ["AppServerCredentials", "enrol"]
 
-ANSWER_SIZE = 256 << 10
-_BY_TIME = ("challenge-invalid", "clock-skew", "replayed")  # a new request may be good
-_HINTS = ("key_prefix", "bucket", "endpoint", "region", "modes")
+_HINTS = ("key_prefix", "bucket", "endpoint", "region", "modes", "callback")
 
 
-class AppServerCredentials:
+class AppServerCredentials(DeviceLink):
     """A provider that asks an application server, to be given as ``credentials=`` of a ``Bucket``.
 
     Args:
-        url: "https://cams.example.com"; a path in it stands before the server's own.
-        device_id: as it was registered.
-        device_key: "omdk_..." as text or bytes, or the path (``os.PathLike``) of a file that holds
-            it and is read at each call, so that a key can be changed without a restart.
-        ca_file: PEM file of the authorities to trust; None: those of the system.
-        timeout_s: for connecting, and for the exchange after that.
-        allow_insecure: speak http if the url says so: the token can then be read on the way.
-        clock: see ``ossmedia.clock.Clock``.
+        all: see ``DeviceLink``.
 
     Attributes:
-        seconds_ahead: how far the server's clock is ahead of this machine's, as a signed answer
-            told; None before the first.
-        place: what the last answer said of where to write: key_prefix, bucket, endpoint, region,
-            modes.
+        seconds_ahead: see ``DeviceLink``.
+        place: key_prefix, bucket, endpoint, region, modes, as the server last told them; with
+            callback, where the server wants them: the headers that an upload adds so that OSS tells
+            the server of it.
 
     Raises:
         TypeError, ValueError: naming the argument and its limit, never the key.
     """
 
-    __slots__ = (
-        "_clock",
-        "_device_id",
-        "_key",
-        "_path",
-        "_server",
-        "place",
-        "seconds_ahead",
-    )
+    __slots__ = ("_place",)
 
-    def __init__(
-        self,
-        url: str,
-        device_id: str,
-        device_key: str | bytes | os.PathLike[str],
-        *,
-        ca_file: str | os.PathLike[str] | None = None,
-        timeout_s: float = 20.0,
-        allow_insecure: bool = False,
-        clock: Clock = SYSTEM,
-    ) -> None:
-        self._server = _Server(url, ca_file, timeout_s, allow_insecure)
-        self._device_id = check_device_id(device_id)
-        self._key: DeviceKey | None = None
-        self._path = ""
-        if isinstance(device_key, os.PathLike):
-            self._path = os.fspath(device_key)
-        else:
-            self._key = _key_of(device_key)
-        self._clock = clock
-        self.seconds_ahead: float | None = None
-        self.place: dict[str, Any] = {}
+    @property
+    def place(self) -> dict[str, Any]:
+        """What the last answer said of where to write; empty before the first."""
+        return getattr(self, "_place", {})
 
     def __call__(self) -> Credentials:
         """Credentials for what the device's record allows.
 
         Raises:
-            Unavailable: the server asks to come again; ``retry_after_s`` says when.
-            AccessDenied: the server does not know this device or key, or it is disabled.
-            NetworkError, RequestTimeout, TlsError: no answer.
-            ProtocolError: an answer that cannot be read, or is not signed with the device's key.
-            ValueError: the key file holds no key.
+            OssMediaError, OSError, ValueError: see ``DeviceLink.ask``.
         """
-        key = self._key or _read_key(self._path)
-        answer = self._ask(key, "")
-        if answer.status == 401 and answer.word("code") == "clock-skew":
-            answer = self._ask(key, str(answer.word("challenge"))[:64])
-        if answer.status != 200:
-            raise answer.error()
-        if not answer.signed:
-            raise ProtocolError("the application server's answer is not signed with this key")
-        data = answer.json()
-        if data.get("device") != self._device_id:
-            raise ProtocolError("the application server's answer is for another device")
+        data = self.ask("/v1/credentials", {})
         try:
             credentials = Credentials.from_json(data)
         except (TypeError, ValueError) as error:
             raise ProtocolError(f"the application server's answer: {error}") from None
-        self.place = {name: data[name] for name in _HINTS if name in data}
+        self._place = {name: data[name] for name in _HINTS if name in data}
         return credentials
-
-    def _ask(self, key: DeviceKey, challenge: str) -> _Answer:
-        """One signed request; learns the server's time from a signed answer."""
-        server = self._server
-        target = server.target("/v1/credentials")
-        sent_at = self._clock.monotonic()
-        when = str(max(0, int(self._clock.now() + (self.seconds_ahead or 0.0))))
-        claim = Claim(self._device_id, key.id, when, challenge, new_nonce())
-        claim = sign_request(key, claim, "POST", target, server.host, b"{}")
-        answer = server.post(target, b"{}", {"Authorization": claim.header()})
-        time = verify_answer(key.secret, claim, answer.status, answer.signature, answer.body)
-        if time is not None:
-            answer.signed = True
-            passed = self._clock.monotonic() - sent_at
-            self.seconds_ahead = time + 0.5 + passed / 2 - self._clock.now()
-        return answer
-
-    def __repr__(self) -> str:
-        return f"AppServerCredentials({self._server.url!r}, {self._device_id!r})"
 
 
 def enrol(
@@ -177,7 +87,7 @@ def enrol(
         AccessDenied: the code is not good for this device.
         OssMediaError: as for ``AppServerCredentials``.
     """
-    server = _Server(url, ca_file, timeout_s, allow_insecure)
+    server = Server(url, ca_file, timeout_s, allow_insecure)
     body = json.dumps({"device": check_device_id(device_id), "code": code}).encode()
     descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -195,166 +105,3 @@ def enrol(
         raise
     finally:
         os.close(descriptor)
-
-
-def _key_of(text: str | bytes) -> DeviceKey:
-    if isinstance(text, bytes):
-        text = text.decode("ascii", "replace")
-    if not isinstance(text, str):
-        raise TypeError(f"device_key: must be str, bytes or a path, not {type(text).__name__}")
-    return DeviceKey.parse(text.strip())
-
-
-def _read_key(path: str) -> DeviceKey:
-    with open(path, "rb") as file:
-        return _key_of(file.read(256))
-
-
-class _Answer:
-    """Status, body and what the head said; ``signed`` is set by who has checked it."""
-
-    __slots__ = ("body", "retry_after", "signature", "signed", "status")
-
-    def __init__(self, response: HTTPResponse, body: bytes) -> None:
-        self.status = response.status
-        self.body = body
-        self.signature = response.headers.get(ANSWER_HEADER, "")
-        self.retry_after = response.headers.get("Retry-After", "")
-        self.signed = False
-
-    def json(self) -> dict[str, Any]:
-        try:
-            data = json.loads(self.body)
-        except (ValueError, RecursionError):
-            data = None
-        if not isinstance(data, dict):
-            raise ProtocolError("the application server's answer is no JSON object")
-        return data
-
-    def word(self, name: str) -> object:
-        """One member of the document; "" if there is none, or no document."""
-        try:
-            return self.json().get(name, "")
-        except ProtocolError:
-            return ""
-
-    def error(self) -> OssMediaError:
-        """The exception for a refusal."""
-        code, title = (str(self.word(name))[:200] for name in ("code", "title"))
-        after = self.retry_after
-        failure = service_error(
-            self.status,
-            code or "BadErrorResponse",
-            title or "the application server refused",
-            retry_after_s=float(after) if after.isdigit() and len(after) < 7 else None,
-        )
-        if code in _BY_TIME:
-            failure.retryable = True
-        return failure
-
-
-class _Server:
-    """Where the server is, and how to reach it: one connection for one request."""
-
-    def __init__(
-        self,
-        url: str,
-        ca_file: str | os.PathLike[str] | None,
-        timeout_s: float,
-        allow_insecure: bool,
-    ) -> None:
-        if not isinstance(url, str):
-            raise TypeError(f"url: must be str, not {type(url).__name__}")
-        parts = urlsplit(url)
-        if parts.scheme not in ("https", "http") or not parts.hostname:
-            raise ValueError("url: must be https://HOST")
-        if parts.scheme == "http" and not allow_insecure:
-            raise ValueError("url: must begin with https:// (or say allow_insecure=True)")
-        if parts.username is not None or parts.query or parts.fragment:
-            raise ValueError("url: only a host, a port and a path")
-        if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float):
-            raise TypeError("timeout_s: must be seconds as int or float")
-        if not 0 < timeout_s <= 600:
-            raise ValueError(f"timeout_s: must be above 0 and at most 600, not {timeout_s}")
-        self.url, self.host = url, parts.netloc
-        self._name, self._port = parts.hostname, parts.port
-        self._base = parts.path.rstrip("/")
-        self._timeout_s = float(timeout_s)
-        self._tls = parts.scheme == "https"
-        self._ca_file = None if ca_file is None else os.fspath(ca_file)
-        self._context: ssl.SSLContext | None = None
-
-    def target(self, path: str) -> str:
-        """The request line's target for one of the server's paths."""
-        return self._base + path
-
-    def post(self, target: str, body: bytes, headers: Mapping[str, str]) -> _Answer:
-        """One request and its whole answer, within the time allowed."""
-        connection = self._connection()
-        alarm = response = None
-        given = {"Host": self.host, "Content-Type": "application/json", **headers}
-        try:
-            connection.connect()
-            # The socket's own timeout is for one read; a peer that drips must end, too.
-            alarm = _Alarm(connection.sock, self._timeout_s)
-            connection.request("POST", target, body, given)
-            response = connection.getresponse()
-            answer = _Answer(response, self._read(response))
-            if not alarm.rang:  # else its end of the connection looks like the answer's
-                return answer
-            failure = self._failure(TimeoutError(), True)
-        except OssMediaError:
-            raise
-        except (OSError, HTTPException) as error:
-            # Raised below: as its context, the library's exception would hold the socket open.
-            failure = self._failure(error, alarm is not None and alarm.rang)
-        finally:
-            if alarm is not None:
-                alarm.cancel()
-            if response is not None:
-                response.close()
-            connection.close()
-        raise failure
-
-    def _failure(self, error: Exception, late: bool) -> OssMediaError:
-        if late or isinstance(error, TimeoutError):
-            return RequestTimeout(f"{self.url}: no answer in time", maybe_done=True)
-        if isinstance(error, ssl.SSLError):
-            return TlsError(f"{self.url}: {error.reason or 'TLS failed'}")
-        if isinstance(error, OSError):
-            return NetworkError(f"{self.url}: {error.strerror or 'no answer'}")
-        name = type(error).__name__
-        return ProtocolError(f"{self.url}: an answer that is no HTTP ({name})")
-
-    def _connection(self) -> HTTPConnection:
-        if not self._tls:
-            return HTTPConnection(self._name, self._port, timeout=self._timeout_s)
-        if self._context is None:
-            self._context = ssl.create_default_context(cafile=self._ca_file)
-        return HTTPSConnection(
-            self._name, self._port, timeout=self._timeout_s, context=self._context
-        )
-
-    def _read(self, response: HTTPResponse) -> bytes:
-        body = response.read(ANSWER_SIZE + 1)
-        if len(body) > ANSWER_SIZE:
-            raise ProtocolError(f"{self.url}: an answer of more than {ANSWER_SIZE} bytes")
-        if response.length:
-            raise NetworkError(f"{self.url}: the answer ended early")
-        return body
-
-
-class _Alarm(Timer):
-    """Ends a connection after so many seconds, unless it is cancelled before."""
-
-    def __init__(self, connection: socket.socket, seconds: float) -> None:
-        super().__init__(seconds, self._ring)
-        self.daemon = True
-        self.rang = False
-        self._connection = connection
-        self.start()
-
-    def _ring(self) -> None:
-        self.rang = True
-        with suppress(OSError):
-            self._connection.shutdown(socket.SHUT_RDWR)

@@ -22,6 +22,9 @@ _URL = "oss://bucket/key"
 _SERVER = {
     "serve": "run the application server",
     "device": "say who may upload: add, list, show, disable, enable, rotate-key, enrol-code",
+    "user": "say who may sign in to the page: add, list, grant, revoke, passwd, remove",
+    "page": "say from where the page may play HLS out of the bucket: allow-origin, origins",
+    "recordings": "bring the index to the bucket, delete by age: reconcile, expire, lifecycle",
     "db": "make or change the application server's database: upgrade",
 }
 
@@ -61,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     put.add_argument("--no-overwrite", action="store_true", help="fail if the object exists")
     put.add_argument("--content-type", default="", help="else by the key's ending")
+    _record(commands.add_parser("record", parents=both, help="record a camera as HLS"))
     for name, text in (
         ("cat", "print an object"),
         ("stat", "show what OSS says of an object"),
@@ -85,6 +89,20 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(name, add_help=False, help=text)
     commands.add_parser("demo", add_help=False, help="see a camera's bytes reach a local OSS")
     return parser
+
+
+def _record(record: argparse.ArgumentParser) -> None:
+    record.add_argument("--hls", action="store_true", required=True, help="segments and a playlist")
+    record.add_argument(
+        "video", help="H.264 or H.265 without B-frames (Annex B): a file, or - for standard input"
+    )
+    record.add_argument("url", help="oss://bucket/prefix; the playlist is prefix/index.m3u8")
+    record.add_argument("--mode", default="live", choices=("live", "vod", "event"))
+    record.add_argument("--codec", default="h264", choices=("h264", "h265"))
+    record.add_argument("--fps", type=float, default=25.0, help="pictures a second; 25")
+    record.add_argument("--audio", default="", metavar="FILE", help="AAC as ADTS: a file or a pipe")
+    record.add_argument("--segment-time", type=float, default=6.0, metavar="SECONDS", help="6")
+    record.add_argument("--list-size", type=int, default=5, metavar="SEGMENTS", help="live: 5")
 
 
 def _token(token: argparse.ArgumentParser) -> None:
@@ -116,6 +134,21 @@ def _vod(vod: argparse.ArgumentParser) -> None:
     upload.add_argument("--description", default="")
     upload.add_argument("--tag", action="append", default=[], help="may be given 16 times")
     upload.add_argument("--reference-id", default="", help="an id of your own, 6-64 characters")
+    upload.add_argument(
+        "--checkpoint", default="", metavar="FILE", help="go on later where this was killed"
+    )
+    who = upload.add_mutually_exclusive_group()
+    who.add_argument("--server", default="", metavar="URL", help="ask an application server")
+    who.add_argument(
+        "--access-key-env",
+        action="store_true",
+        help="ask VOD with OSS_ACCESS_KEY_ID and ..._SECRET; so it is without --server, too",
+    )
+    upload.add_argument("--device", default="", metavar="ID", help="with --server")
+    upload.add_argument("--device-key", default="", metavar="FILE", help="with --server")
+    upload.add_argument(
+        "--allow-http", action="store_true", help="with --server: it need not be https"
+    )
     refresh = actions.add_parser(
         "refresh", parents=both, help="print a new ticket for a video; it is a secret"
     )

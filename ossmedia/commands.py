@@ -19,12 +19,12 @@ from ossmedia.terminal import Progress, StopKey, printable, stamp
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
+    from io import BufferedIOBase
     from typing import Any, Literal
 
     from ossmedia.model import ObjectStat, Receipt
-    from ossmedia.writer import Writer
 
-__all__ = ["cat", "ls", "put", "rm", "sign", "stat", "token", "vod"]
+__all__ = ["cat", "ls", "put", "record", "rm", "sign", "stat", "token", "vod"]
 
 _PIECE = 64 << 10
 # What the system's table gets wrong (.ts is a translation file there) or does not know.
@@ -78,6 +78,7 @@ def put(args: Namespace) -> int:
                     overwrite=not args.no_overwrite,
                     content_type=content_type,
                 )
+            assert receipt is not None  # this bucket has no spool
             return _stored(args, bucket, receipt)
         mode: Literal["ab", "xb", "wb"] = (
             "ab" if args.append else "xb" if args.no_overwrite else "wb"
@@ -98,7 +99,7 @@ def _open(path: str) -> int:
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
-def _pour(source: int, writer: Writer, append: bool) -> bool:
+def _pour(source: int, writer: BufferedIOBase, append: bool) -> bool:
     """Copies a descriptor until its end. With ``append``, Ctrl-C is an end, too: then True."""
     room = memoryview(bytearray(_PIECE))
     with StopKey(append) as key:
@@ -124,6 +125,15 @@ def _stored(args: Namespace, bucket: str, receipt: Receipt) -> int:
         for part in receipt.generations[1:]:
             print(f"  from byte {part.start} on in oss://{bucket}/{printable(part.key)}")
     return 0
+
+
+def record(args: Namespace) -> int:
+    """Elementary streams into segments and a playlist of HLS."""
+    from ossmedia.hls_commands import record_hls
+
+    bucket, prefix = _object(args.url)
+    with bucket_of(args, bucket) as store:
+        return record_hls(args, store, prefix)
 
 
 def cat(args: Namespace) -> int:

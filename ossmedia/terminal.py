@@ -123,12 +123,12 @@ class StopKey:
         if self._on:
             signal.signal(signal.SIGINT, self._before)
 
-    def wait(self, source: int) -> bool:
-        """Waits until the descriptor can be read; False once the key was pressed."""
+    def wait(self, *sources: int) -> bool:
+        """Waits until one of the descriptors can be read; False once the key was pressed."""
         try:
             self._waiting = self._on
             if not self.pressed:
-                select.select([source], [], [])
+                select.select(sources, [], [])
             self._waiting = False
         except KeyboardInterrupt:
             if not self.pressed:

@@ -63,7 +63,9 @@ def upload(
 
     Returns:
         What OSS confirmed. ``etag`` is "" in the one case that OSS completed the object and its
-        answer was lost: a ticket may not read the object to find out more.
+        answer was lost: a ticket may not read it to find out more. It is complete then because the
+        medium had no file before; where a file is replaced this cannot be known, and the upload
+        fails, naming the right that is missing.
 
     Raises:
         TypeError, ValueError: naming the field, before any connection; also a ticket that has ended
@@ -92,6 +94,8 @@ def _check_options(options: dict[str, Any]) -> None:
     for name in _ADDRESS:
         if name in options:
             raise TypeError(f"{name}: the ticket says it")
+    if "spool" in options:
+        raise TypeError("spool: not for VOD, whose tickets end; a checkpoint resumes a file")
 
 
 class VodUpload:

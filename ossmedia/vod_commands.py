@@ -1,4 +1,5 @@
-"""What ``ossmedia vod ...`` does: uploads into ApsaraVideo VOD with the environment's own key.
+"""What ``ossmedia vod ...`` does: uploads into ApsaraVideo VOD, by tickets of an application server
+or with the environment's own key.
 
 In flow arguments and a file, out flow a medium and lines about it. A ticket is printed by
 ``refresh`` alone, whose purpose it is.
@@ -8,12 +9,14 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 from ossmedia import vod
 from ossmedia.credentials import EnvironmentCredentials
 from ossmedia.terminal import Progress, printable
 from ossmedia.ticket import ALLOWED_HOSTS, UploadTicket
 from ossmedia.vod_api import VodService
+from ossmedia.vod_tickets import AppServerTickets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,38 +40,88 @@ def _service(args: Namespace) -> VodService:
     )
 
 
-def _ticket(args: Namespace, grant: UploadGrant) -> UploadTicket:
-    """The grant's ticket; it may lead to Alibaba Cloud, or where the caller says."""
+def _allowed(args: Namespace) -> tuple[str, ...]:
+    """Where tickets may lead: to Alibaba Cloud, and where the caller says."""
     own = args.endpoint or os.environ.get("OSSMEDIA_ENDPOINT", "")
-    allowed = (*ALLOWED_HOSTS, own) if own else ALLOWED_HOSTS
-    return UploadTicket.from_json(grant.to_json(), allowed_hosts=allowed)
+    return (*ALLOWED_HOSTS, own) if own else ALLOWED_HOSTS
+
+
+class _FromVod:
+    """Tickets that VOD gives to the environment's own key."""
+
+    def __init__(self, args: Namespace) -> None:
+        self._args = args
+        self._service = _service(args)
+
+    def create(self, title: str, file_name: str, size: int) -> UploadTicket:
+        args = self._args
+        return self._ticket(
+            self._service.create_upload_video(
+                title,
+                file_name,
+                file_size=size,
+                description=args.description,
+                tags=args.tag,
+                reference_id=args.reference_id,
+            )
+        )
+
+    def refresh(self, media_id: str) -> UploadTicket:
+        return self._ticket(self._service.refresh_upload_video(media_id))
+
+    def _ticket(self, grant: UploadGrant) -> UploadTicket:
+        return UploadTicket.from_json(grant.to_json(), allowed_hosts=_allowed(self._args))
+
+
+class _FromServer:
+    """Tickets that an application server gives to a device."""
+
+    def __init__(self, args: Namespace) -> None:
+        for name in ("device", "device_key"):
+            if not getattr(args, name):
+                raise ValueError(f"--{name.replace('_', '-')}: needed with --server")
+        if args.reference_id:
+            raise ValueError("--reference-id: the application server makes its own")
+        self._args = args
+        self._tickets = AppServerTickets(
+            args.server,
+            args.device,
+            Path(args.device_key),
+            ca_file=args.ca_file or None,
+            allow_insecure=args.allow_http,
+            allowed_hosts=_allowed(args),
+        )
+
+    def create(self, title: str, file_name: str, size: int) -> UploadTicket:
+        more = {"description": self._args.description, "tags": self._args.tag}
+        return self._tickets.create(title, file_name, size, **more)
+
+    def refresh(self, media_id: str) -> UploadTicket:
+        return self._tickets.refresh(media_id)
 
 
 def upload(args: Namespace) -> int:
     """A file into a new medium, its ticket refreshed as often as it takes."""
-    service = _service(args)
+    if not args.server and (args.device or args.device_key):
+        raise ValueError("--device, --device-key: only with --server")
+    source = _FromServer(args) if args.server else _FromVod(args)
     size = os.stat(args.file).st_size
     name = os.path.basename(args.file)
-    grant = service.create_upload_video(
-        args.title or name,
-        name,
-        file_size=size,
-        description=args.description,
-        tags=args.tag,
-        reference_id=args.reference_id,
-    )
+    begun = vod.unfinished(args.checkpoint, args.file) if args.checkpoint else ""
+    ticket = source.refresh(begun) if begun else source.create(args.title or name, name, size)
     with Progress(args, name) as progress:
         receipt = vod.upload(
             args.file,
-            _ticket(args, grant),
-            refresh=lambda video: _ticket(args, service.refresh_upload_video(video)),
+            ticket,
+            refresh=source.refresh,
             progress=progress.callback,
+            checkpoint=args.checkpoint or None,
             ca_file=args.ca_file,
         )
     if args.json:
-        print(json.dumps({"VideoId": grant.media_id, **receipt.to_json()}))
+        print(json.dumps({"VideoId": ticket.media_id, **receipt.to_json()}))
     elif not args.quiet:
-        print(f"{grant.media_id}: {receipt.size} bytes, CRC-64 {receipt.crc64}")
+        print(f"{ticket.media_id}: {receipt.size} bytes, CRC-64 {receipt.crc64}")
     return 0
 
 

@@ -1,14 +1,11 @@
-"""The application: routes, and the one way from a request to an answer.
+"""The application: its routes, and the answers of those that are few.
 
-In flow ASGI requests, out flow JSON answers. A device's request is read, judged, and only then
-understood; what it is allowed comes from its record alone. Every answer to a sender whose signature
-held is signed in turn.
+In flow ASGI requests, out flow JSON answers. What a device is allowed comes from its record alone.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -17,31 +14,28 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from ossmedia.device_auth import ANSWER_HEADER, Claim, sign_answer
 from ossmedia.errors import CredentialsError
-from ossmedia.server.authentication import Attempt, Verdict
-from ossmedia.server.batches import Busy
-from ossmedia.server.budget import OverBudget
+from ossmedia.server.bodies import BODY_SIZE, read_body
 from ossmedia.server.database import StoreUnavailable
-from ossmedia.server.devices import EnrolmentRefused
+from ossmedia.server.device_door import DeviceDoor, Told, json_response, told_problem
+from ossmedia.server.devices import Device, EnrolmentRefused
 from ossmedia.server.edge import Edge
 from ossmedia.server.metrics import CONTENT_TYPE
+from ossmedia.server.page import Page, security_headers
 from ossmedia.server.parts import Parts
-from ossmedia.server.problems import Problem, problem_response
-from ossmedia.server.tokens import DeviceChanged, StsUnavailable, TooManyTokens
+from ossmedia.server.problems import Problem
+from ossmedia.server.proxy_identity import ProxyIdentity
+from ossmedia.server.reports import Reports
 from ossmedia.server.wishes import enrolment_of, read_object, wish_of
 
 __all__ = ["BODY_SIZE", "AppServer"]
 
-BODY_SIZE = 64 << 10
-_DRAIN_SIZE = 1 << 20  # a refused body up to this length is read, so that its sender sees why
 _READY_FOR_S = 1.0
-_NO_STORE = {"cache-control": "no-store"}
 
 
 class AppServer:
@@ -56,19 +50,30 @@ class AppServer:
         self._networks = [ip_network(text) for text in parts.settings.http.metrics_from]
         self._openapi = files("ossmedia.server").joinpath("openapi.json").read_bytes()
         self._ready: tuple[float, str] | None = None
+        http = parts.settings.http
+        heard = parts.sightings.heard
+        door = DeviceDoor(parts.admission, http.request_timeout_s, parts.clock, heard)
         routes = [
-            Route("/v1/credentials", self.credentials, methods=["POST"]),
+            Route("/v1/credentials", door.route(self.credentials), methods=["POST"]),
             Route("/v1/enrolments", self.enrolments, methods=["POST"]),
             Route("/healthz", self.healthz),
             Route("/readyz", self.readyz),
             Route("/metrics", self.metrics),
             Route("/openapi.json", self.openapi),
+            Route("/v1/reports", door.route(Reports(parts.archive)), methods=["POST"]),
+            *parts.callbacks.routes(),
+            *(parts.vod.routes(door) if parts.vod is not None else ()),
+            *parts.recordings_api().routes(),
+            *parts.sign_in.routes(),
+            *Page().routes(),
         ]
         router = Router(routes, lifespan=self._life, redirect_slashes=False)
-        inner = ExceptionMiddleware(router, {HTTPException: _no_route, Problem: _problem})
+        told = {HTTPException: _no_route, Problem: told_problem, StoreUnavailable: _no_store}
+        inner = ExceptionMiddleware(router, told)
         paths = frozenset(route.path for route in routes)
-        http = parts.settings.http
-        self._edge = Edge(inner, parts.metrics, paths, http.hosts, parts.clock)
+        headers = security_headers(parts.settings)
+        identity = ProxyIdentity(http, parts.clock)
+        self._edge = Edge(inner, parts.metrics, paths, http.hosts, parts.clock, identity, headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the application's life."""
@@ -77,6 +82,7 @@ class AppServer:
 
     @asynccontextmanager
     async def _life(self, _: Any) -> AsyncIterator[None]:
+        self.parts.errands.start()
         yield
         if self.parts.cache is not None:
             await self.parts.cache.leave()
@@ -88,33 +94,10 @@ class AppServer:
 
     # -- devices ---------------------------------------------------------------------------------
 
-    async def credentials(self, request: Request) -> Response:
+    async def credentials(self, _: Request, device: Device, body: bytes) -> Response:
         """POST /v1/credentials: a token for the device that signed the request."""
-        body = await self._body(request)
-        claim, attempt = _attempt(request, body)
-        with _Told():
-            verdict = await self.parts.admission.submit(attempt)
-        seen = request.scope["ossmedia.seen"]
-        if verdict.device is not None:
-            seen["device"] = verdict.device.id
-        try:
-            answer = await self._token(request, verdict, body)
-        except Problem as problem:
-            answer = _problem(request, problem)
-        if verdict.device is not None:
-            now = self.parts.clock.now()
-            signed = sign_answer(verdict.secret, claim, answer.status_code, now, bytes(answer.body))
-            answer.headers[ANSWER_HEADER] = signed
-        return answer
-
-    async def _token(self, request: Request, verdict: Verdict, body: bytes) -> Response:
-        device = verdict.device
-        if verdict.code or device is None:
-            raise self._refusal(verdict)
-        if request.scope["query_string"]:
-            raise Problem("unknown-field", "the address must have no query")
         wish = wish_of(device, read_object(body))
-        with _Told():
+        with Told():
             token = await self.parts.tokens.get(device, wish)
         settings = self.parts.settings
         data = {
@@ -126,14 +109,10 @@ class AppServer:
             "endpoint": settings.oss.endpoint,
             "region": settings.oss.region,
         }
-        return _json(data)
-
-    def _refusal(self, verdict: Verdict) -> Problem:
-        if verdict.code == "clock-skew":
-            time = int(self.parts.clock.now())
-            return Problem("clock-skew", more={"server_time": time, "challenge": verdict.challenge})
-        retry = 60 if verdict.code == "too-many-requests" else None
-        return Problem(verdict.code, retry_after_s=retry)
+        callback = self.parts.callbacks.headers(device)
+        if callback:
+            data["callback"] = callback
+        return json_response(data)
 
     async def enrolments(self, request: Request) -> Response:
         """POST /v1/enrolments: a device's first key for a one-time code."""
@@ -143,44 +122,21 @@ class AppServer:
         device, code = enrolment_of(read_object(body))
         run = asyncio.get_running_loop().run_in_executor
         try:
-            with _Told():
+            with Told():
                 key = await run(self.parts.store, self.parts.registry.enrol, device, code)
         except EnrolmentRefused:
             raise Problem("enrolment-refused") from None
         request.scope["ossmedia.seen"]["device"] = device
-        return _json({"device": device, "device_key": key})
+        return json_response({"device": device, "device_key": key})
 
     async def _body(self, request: Request) -> bytes:
-        """The whole body.
-
-        Raises:
-            Problem: body-too-large, request-timeout.
-        """
-        size, pieces = 0, []
-        announced = request.headers.get("content-length", "0")
-        long = len(announced) > 9 or int(announced) > _DRAIN_SIZE
-        try:
-            async with asyncio.timeout(self.parts.settings.http.request_timeout_s):
-                async for piece in request.stream():
-                    size += len(piece)
-                    if long or size > _DRAIN_SIZE:
-                        break
-                    if size <= BODY_SIZE:
-                        pieces.append(piece)
-        except TimeoutError:
-            raise Problem("request-timeout", close=True) from None
-        except ClientDisconnect:
-            raise Problem("bad-request", "the body ended early") from None
-        if size > BODY_SIZE or long:
-            text = f"body: at most {BODY_SIZE} bytes"
-            raise Problem("body-too-large", text, close=long or size > _DRAIN_SIZE)
-        return b"".join(pieces)
+        return await read_body(request, self.parts.settings.http.request_timeout_s)
 
     # -- operations ------------------------------------------------------------------------------
 
     async def healthz(self, _: Request) -> Response:
         """GET /healthz: the process lives."""
-        return _json({"status": "ok"})
+        return json_response({"status": "ok"})
 
     async def readyz(self, _: Request) -> Response:
         """GET /readyz: 200 while tokens can be issued, 503 with the reason's kind otherwise."""
@@ -189,8 +145,8 @@ class AppServer:
             self._ready = now + _READY_FOR_S, await self._hindrance()
         reason = self._ready[1]
         if reason:
-            return _json({"status": "not ready", "reason": reason}, 503)
-        return _json({"status": "ready"})
+            return json_response({"status": "not ready", "reason": reason}, 503)
+        return json_response({"status": "ready"})
 
     async def _hindrance(self) -> str:
         run = asyncio.get_running_loop().run_in_executor
@@ -218,61 +174,14 @@ class AppServer:
         return Response(self._openapi, media_type="application/json")
 
 
-def _attempt(request: Request, body: bytes) -> tuple[Claim, Attempt]:
-    """What is to be judged.
-
-    Raises:
-        Problem: unauthorized, the same as for an unknown device.
-    """
-    given = request.headers.getlist("authorization")
-    try:
-        claim = Claim.parse(given[0] if len(given) == 1 else "")
-    except ValueError:
-        raise Problem("unauthorized") from None
-    scope = request.scope
-    raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    if scope["query_string"]:
-        raw += b"?" + scope["query_string"]
-    target = scope.get("ossmedia.target", raw).decode("latin-1")
-    host = request.headers.get("host", "")
-    return claim, Attempt(claim, request.method, target, host, body)
-
-
-def _json(data: dict[str, Any], status: int = 200) -> Response:
-    body = json.dumps(data).encode()
-    return Response(body, status, _NO_STORE, media_type="application/json")
-
-
-def _problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    request.scope["ossmedia.seen"]["code"] = error.code
-    return problem_response(error)
-
-
 def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = "method-not-allowed" if error.status_code == 405 else "not-found"
-    answer = _problem(request, Problem(code))
+    answer = told_problem(request, Problem(code))
     if error.headers:
         answer.headers.update(error.headers)
     return answer
 
 
-class _Told:
-    """Turns what the parts raise into problems."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, StoreUnavailable):
-            raise Problem("store-unavailable", retry_after_s=2) from None
-        if isinstance(error, Busy):
-            raise Problem("busy", retry_after_s=1) from None
-        if isinstance(error, OverBudget):
-            raise Problem("over-budget", retry_after_s=error.retry_after_s) from None
-        if isinstance(error, StsUnavailable | TooManyTokens):
-            code = "sts-unavailable" if isinstance(error, StsUnavailable) else "too-many-tokens"
-            raise Problem(code, retry_after_s=error.retry_after_s) from None
-        if isinstance(error, DeviceChanged):
-            raise Problem("busy", "the device was changed just now", retry_after_s=1) from None
+def _no_store(request: Request, _: Exception) -> Response:
+    return told_problem(request, Problem("store-unavailable", retry_after_s=2))

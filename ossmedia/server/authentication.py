@@ -1,10 +1,10 @@
 """Who sent a request, proven.
 
 In flow requests as they stood on the wire, out flow verdicts: a device, or the code of a refusal.
-Order: form, signature, state, time or challenge, number, nonce; nothing is told or stored for a
-sender whose signature does not hold, and an unknown device costs the same work and gets the same
-answer as a wrong signature. Many requests are judged together, in one thread, with one question to
-the database and one transaction.
+Order: form, certificate and signature as the settings ask, state, time or challenge, number, nonce;
+nothing is told or stored for a sender whose signature does not hold, and an unknown device costs
+the same work and gets the same answer as a wrong signature. Many requests are judged together, in
+one thread, with one question to the database and one transaction.
 """
 
 from __future__ import annotations
@@ -38,19 +38,22 @@ _NO_KEY = "00000000"
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A request to be judged; ``target`` and ``host`` as they stood on the wire."""
+    """A request to be judged; ``target`` and ``host`` as they stood on the wire; ``certificate``:
+    the device id of the client certificate that a trusted proxy has verified, "" for none. A claim
+    without a key has no signature and stands on the certificate alone."""
 
     claim: Claim
     method: str
     target: str
     host: str
     body: bytes
+    certificate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """``code`` is "" for an accepted request, else that of a problem; ``device`` is set and
-    ``secret`` signs the answer wherever the signature held."""
+    ``secret`` signs the answer wherever the signature held; it is empty where there was none."""
 
     code: str
     device: Device | None = None
@@ -93,6 +96,8 @@ class Authenticator:
 
     Args:
         limit: nonces that are kept of one device; a device at its limit must wait.
+        mode: "hmac": a signature is needed; "mtls": a certificate, and a signature that is there
+            must hold; "both".
     """
 
     def __init__(
@@ -102,12 +107,15 @@ class Authenticator:
         nonces: NonceStore,
         *,
         limit: int,
+        mode: str = "hmac",
         clock: Clock = SYSTEM,
     ) -> None:
         self._database = database
         self._vault = vault
         self._nonces = nonces
         self._limit = limit
+        self._certificate_needed = mode != "hmac"
+        self._signature_needed = mode != "mtls"
         self._clock = clock
         self._challenger = Challenger(vault)
         # Opened in place of an unknown device's key, so that this one costs the same.
@@ -119,7 +127,9 @@ class Authenticator:
         Raises:
             StoreUnavailable: nothing can be said.
         """
-        known = self._look_up({attempt.claim.device for attempt in attempts})
+        known = self._look_up({a.claim.device for a in attempts if a.claim.key})
+        if not self._signature_needed:
+            known |= self._look_up_unsigned({a.claim.device for a in attempts if not a.claim.key})
         now = self._clock.now()
         verdicts = [self._check(attempt, known, now) for attempt in attempts]
         uses = [self._use(a, v, now) for a, v in zip(attempts, verdicts, strict=True)]
@@ -133,6 +143,13 @@ class Authenticator:
             rows = connection.execute(query.where(devices.c.id.in_(ids))).all()
         return {(row.id, row.key_id): row for row in rows}
 
+    def _look_up_unsigned(self, ids: set[str]) -> dict[tuple[str, str], Any]:
+        if not ids:
+            return {}
+        with self._database.reading() as connection:
+            rows = connection.execute(select(devices).where(devices.c.id.in_(ids))).all()
+        return {(row.id, ""): row for row in rows}
+
     def _check(
         self,
         attempt: Attempt,
@@ -142,6 +159,10 @@ class Authenticator:
         """The verdict as far as signature, state and time decide it."""
         claim = attempt.claim
         row = known.get((claim.device, claim.key))
+        if self._certificate_needed and attempt.certificate != claim.device:
+            row = None  # another's certificate, or none: nobody we know
+        if row is not None and not claim.key:
+            return self._check_state(Device.from_row(row), b"")
         sealed = self._decoy if row is None else row.sealed
         who = (_NOBODY, _NO_KEY) if row is None else (claim.device, claim.key)
         place = key_place(*who)
@@ -155,13 +176,18 @@ class Authenticator:
         )
         if row is None or not signed:
             return Verdict("unauthorized")
-        device = Device.from_row(row)
-        if device.state != ACTIVE:
-            return Verdict("device-disabled", device, secret)
+        verdict = self._check_state(Device.from_row(row), secret)
+        if verdict.code:
+            return verdict
         if not claim.challenge and abs(now - int(claim.time)) > WINDOW_S:
             challenge = self._challenger.make(claim, now)
-            return Verdict("clock-skew", device, secret, challenge)
-        return Verdict("", device, secret)
+            return Verdict("clock-skew", verdict.device, secret, challenge)
+        return verdict
+
+    @staticmethod
+    def _check_state(device: Device, secret: bytes) -> Verdict:
+        code = "" if device.state == ACTIVE else "device-disabled"
+        return Verdict(code, device, secret)
 
     def _use(self, attempt: Attempt, verdict: Verdict, now: float) -> Nonce | None:
         claim = attempt.claim
@@ -169,7 +195,9 @@ class Authenticator:
             return None
         if claim.challenge:
             return self._challenger.use(claim, now)
-        return Nonce(claim.device, claim.nonce, float(int(claim.time) + WINDOW_S))
+        # Without a signature the nonce is the server's own: it only counts the request.
+        signed_at = float(claim.time) if claim.time else now
+        return Nonce(claim.device, claim.nonce, signed_at + WINDOW_S)
 
     def _take(self, verdicts: list[Verdict], uses: list[Nonce | None], now: float) -> None:
         """Turns into refusals what is over its number, or no longer new."""

@@ -32,6 +32,8 @@ from ossmedia.server.tokens import Held
 __all__ = ["Cache", "RedisNonces", "RedisSchedule", "RedisTokens"]
 
 _TIMEOUT_S = 2.0
+_CONNECTIONS = 32  # of the event loop; who finds none free waits, however many come at once
+_WAIT_S = 10.0
 _LOCK_MS = 25_000  # longer than a call of STS may take
 
 # KEYS: the account. ARGV: distance of calls, how much earlier some may come, the longest wait, all
@@ -75,9 +77,12 @@ class Cache:
         }
         try:
             self._plain = redis.Redis.from_url(url, **options)
-            self._async = redis.asyncio.Redis.from_url(url, **options)
+            self._pool = redis.asyncio.BlockingConnectionPool.from_url(
+                url, max_connections=_CONNECTIONS, timeout=_WAIT_S, **options
+            )
         except ValueError:
             raise ValueError("cache: must be redis://HOST:PORT/NUMBER") from None
+        self._async = redis.asyncio.Redis(connection_pool=self._pool)
         self._vault = vault
 
     def ping(self) -> None:
@@ -104,6 +109,7 @@ class Cache:
     async def leave(self) -> None:
         """Gives back the connections of the event loop that runs."""
         await self._async.aclose()
+        await self._pool.disconnect()
 
 
 class RedisSchedule:

@@ -1,8 +1,8 @@
-"""The operator's commands: serve, device, db.
+"""The operator's commands: serve, device, user, page, recordings, db.
 
 In flow words of the command line, out flow lines and an exit code: 0 done, 1 failed, 2 wrong usage
-or settings, 4 no such device. A key or code is printed once, on standard output, because that is
-what was asked for; it never stands in a message.
+or settings, 4 no such device or person. A key, a code or a password made here is printed once, on
+standard output, because that is what was asked for; it never stands in a message.
 """
 
 from __future__ import annotations
@@ -15,10 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ossmedia.errors import CredentialsError
+from ossmedia.server import page_commands, people_commands, recordings_commands
+from ossmedia.server.archive import Archive
 from ossmedia.server.database import Database, StoreUnavailable
 from ossmedia.server.devices import Device, Registry, UnknownDevice
+from ossmedia.server.oss_access import OssAccess, OssUnavailable
 from ossmedia.server.parts import open_registry
-from ossmedia.server.sealing import make_key_file
+from ossmedia.server.people import People, UnknownPerson
+from ossmedia.server.sealing import Vault, make_key_file
 from ossmedia.server.settings import Settings
 
 __all__ = ["main"]
@@ -44,8 +49,20 @@ def _parser() -> argparse.ArgumentParser:
     database.add_parser(
         "upgrade", parents=[_common()], help="make or change the tables; make the key file once"
     )
+    copying = database.add_parser(
+        "copy", parents=[_common()], help="all rows into an empty database; stop the servers first"
+    )
+    copying.add_argument("source", help="URL, as the settings have it")
+    copying.add_argument("destination", help="URL; passwords: in ~/.pgpass")
     device = commands.add_parser("device", help="who may upload")
     _device(device.add_subparsers(dest="action", required=True))
+    user = commands.add_parser("user", help="who may sign in to the page")
+    people_commands.add_parsers(user.add_subparsers(dest="action", required=True), _common)
+    page = commands.add_parser("page", help="from where the page may play")
+    page_commands.add_parsers(page.add_subparsers(dest="action", required=True), _common)
+    recordings = commands.add_parser("recordings", help="the index of recordings and the bucket")
+    actions = recordings.add_subparsers(dest="action", required=True)
+    recordings_commands.add_parsers(actions, _common)
     return parser
 
 
@@ -125,6 +142,22 @@ def _upgrade(args: argparse.Namespace, settings: Settings) -> None:
     _print(args, {"revision": revision}, f"the database has revision {revision}")
 
 
+def _copy(args: argparse.Namespace, settings: Settings) -> None:
+    from ossmedia.server.copying import copy
+
+    vault = Vault.from_file(settings.key_file)
+    source, destination = Database(args.source), Database(args.destination)
+    try:
+        source.require_current()
+        Registry(source, vault, settings.devices, settings.oss.bucket).check_vault()
+        counts = copy(source, destination)
+    finally:
+        source.close()
+        destination.close()
+    lines = [f"{name:16} {count}" for name, count in counts.items()]
+    _print(args, {"rows": counts}, "\n".join(lines))
+
+
 def _serve(args: argparse.Namespace, settings: Settings) -> None:
     from ossmedia.server.serve import run
 
@@ -135,16 +168,42 @@ def _serve(args: argparse.Namespace, settings: Settings) -> None:
     run(replace(settings, http=replace(http, host=args.host or http.host, port=port)))
 
 
+def _on_recordings(
+    args: argparse.Namespace, settings: Settings, database: Database, registry: Registry
+) -> None:
+    archive = Archive(database, OssAccess(settings.oss), settings)
+    try:
+        template = settings.devices.prefix
+        recordings_commands.on_recordings(args, archive, registry, template)
+    finally:
+        archive.close()
+
+
+def _on_page(args: argparse.Namespace, settings: Settings) -> None:
+    access = OssAccess(settings.oss)
+    try:
+        page_commands.on_page(args, access)
+    finally:
+        access.close()
+
+
 def _run(args: argparse.Namespace) -> None:
     settings = Settings.load(args.config)
     if args.command == "serve":
         _serve(args, settings)
     elif args.command == "db":
-        _upgrade(args, settings)
+        (_copy if args.action == "copy" else _upgrade)(args, settings)
+    elif args.command == "page":
+        _on_page(args, settings)
     else:
         database, _, registry = open_registry(settings)
         try:
-            _on_device(args, registry)
+            if args.command == "user":
+                people_commands.on_person(args, People(database))
+            elif args.command == "recordings":
+                _on_recordings(args, settings, database, registry)
+            else:
+                _on_device(args, registry)
         finally:
             database.close()
 
@@ -154,11 +213,11 @@ def main(argv: Sequence[str]) -> int:
     args = _parser().parse_args(argv)
     try:
         _run(args)
-    except UnknownDevice as error:
+    except (UnknownDevice, UnknownPerson) as error:
         return _failed(error, MISSING)
     except (ValueError, TypeError) as error:
         return _failed(error, USAGE)
-    except (OSError, StoreUnavailable, ImportError) as error:
+    except (OSError, StoreUnavailable, OssUnavailable, ImportError, CredentialsError) as error:
         return _failed(error, FAILED)
     return DONE
 

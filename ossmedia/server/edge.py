@@ -1,9 +1,9 @@
 """The edge of the application: every request passes here on its way in and out.
 
 In flow ASGI requests, out flow answers, a line of JSON in the access log and a count. Requests with
-too large a head, a packed body or a foreign host name are refused here; an exception that nobody
-foresaw becomes a problem document without its text. The line never holds a query, a header or a
-body, and what a client wrote stands in it escaped.
+a head too large, a packed body, a foreign host name or a proxy's headers from elsewhere are refused
+here; an exception that nobody foresaw becomes a problem document without its text. The line never
+holds a query, a header or a body, and what a client wrote stands in it escaped.
 """
 
 from __future__ import annotations
@@ -13,18 +13,22 @@ import logging
 import secrets
 import time
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ossmedia.clock import SYSTEM, Clock
 from ossmedia.server.metrics import Metrics
 from ossmedia.server.problems import Problem, problem_response
+from ossmedia.server.proxy_identity import CERTIFICATE, ProxyIdentity
 
 __all__ = ["ACCESS_LOG", "HEAD_SIZE", "Edge"]
 
 ACCESS_LOG = "ossmedia.access"
 HEAD_SIZE = 16 << 10  # bytes of names and values of a request's headers
+_ONLY_HTTPS = (b"strict-transport-security", b"max-age=31536000")
 _LONGEST_PATH = 200
 _FRAMES = 6
 
@@ -38,6 +42,8 @@ class Edge:
     Args:
         routes: paths that are counted under their own name; all others count as one.
         hosts: names this server answers to; none: any.
+        identity: reads whose certificate a proxy has verified; None: nobody's.
+        headers: that every answer carries.
     """
 
     def __init__(
@@ -47,12 +53,17 @@ class Edge:
         routes: frozenset[str],
         hosts: tuple[str, ...] = (),
         clock: Clock = SYSTEM,
+        identity: ProxyIdentity | None = None,
+        headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         self._inner = inner
         self._metrics = metrics
         self._routes = routes
+        self._templates = [(compile_path(path)[0], path) for path in routes if "{" in path]
         self._hosts = frozenset(host.lower() for host in hosts)
         self._clock = clock
+        self._identity = identity
+        self._headers = [*headers, (b"x-content-type-options", b"nosniff")]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -69,7 +80,9 @@ class Edge:
                 status = message["status"]
                 headers = list(message.get("headers", ()))
                 headers.append((b"ossmedia-request-id", request_id.encode()))
-                headers.append((b"x-content-type-options", b"nosniff"))
+                headers.extend(self._headers)
+                if scope.get("scheme") == "https":
+                    headers.append(_ONLY_HTTPS)
                 message = {**message, "headers": headers}
             await send(message)
 
@@ -113,10 +126,17 @@ class Edge:
             raise Problem("bad-request", "host: must stand in the head once")
         if self._hosts and hosts[0].decode("latin-1").lower() not in self._hosts:
             raise Problem("wrong-host")
+        if self._identity is not None:
+            scope[CERTIFICATE] = self._identity.find(scope)
+
+    def _template_of(self, path: str) -> str:
+        """The route of a path that has a part of the client's own in it."""
+        found = (template for regex, template in self._templates if regex.match(path))
+        return next(found, "other")
 
     def _note(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         path: str = scope["path"]
-        route = path if path in self._routes else "other"
+        route = path if path in self._routes else self._template_of(path)
         self._metrics.requests.labels(route, str(status)).inc()
         self._metrics.seconds.labels(route).observe(seconds)
         seen: dict[str, Any] = scope["ossmedia.seen"]

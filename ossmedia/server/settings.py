@@ -14,63 +14,37 @@ import string
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 from ossmedia.address import Address
 from ossmedia.model import Credentials
 from ossmedia.policy import device_prefix, parse_modes, path_grant
+from ossmedia.server.setting_checks import check_url as _check_url
+from ossmedia.server.setting_checks import flag as _flag
+from ossmedia.server.setting_checks import networks as _networks
+from ossmedia.server.setting_checks import number as _number
+from ossmedia.server.setting_checks import one_of as _one_of
+from ossmedia.server.setting_checks import origins as _origins
+from ossmedia.server.setting_checks import setting as _set
+from ossmedia.server.setting_checks import text as _text
+from ossmedia.server.setting_checks import texts as _texts
+from ossmedia.server.vod_settings import VodSettings
 from ossmedia.sts import ENDPOINT, LEAST_TTL_S, MOST_TTL_S, TokenIssuer
 
-__all__ = ["DeviceDefaults", "HttpSettings", "OssSettings", "Settings", "StsSettings"]
+__all__ = [
+    "DeviceDefaults",
+    "HttpSettings",
+    "OssSettings",
+    "PageSettings",
+    "RecordingSettings",
+    "Settings",
+    "StsSettings",
+    "VodSettings",
+]
 
-Check = Callable[[str, Any], Any]
+CALLBACK_KEYS = "https://gosspublic.alicdn.com/"
 _DATABASE, _KEY_FILE = "sqlite:///ossmedia.db", "ossmedia.key"
-
-
-def _number(low: float, high: float, kind: type) -> Check:
-    def check(name: str, value: Any) -> Any:
-        good = isinstance(value, int if kind is int else int | float)
-        if not good or isinstance(value, bool):
-            word = "a whole number" if kind is int else "a number"
-            raise ValueError(f"{name}: must be {word} {low}-{high}, not {value!r}")
-        if not low <= value <= high:
-            raise ValueError(f"{name}: must be {low}-{high}, not {value!r}")
-        return kind(value)
-
-    return check
-
-
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{name}: must be a text, not {value!r}")
-    return value
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{name}: must be true or false, not {value!r}")
-    return value
-
-
-def _texts(name: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
-        raise ValueError(f"{name}: must be a list of texts, not {value!r}")
-    return tuple(value)
-
-
-def _networks(name: str, value: Any) -> tuple[str, ...]:
-    for item in _texts(name, value):
-        try:
-            ip_network(item)
-        except ValueError as error:
-            raise ValueError(f"{name}: must be addresses or networks; {error}") from None
-    return tuple(value)
-
-
-def _set(default: Any, check: Check, *, shown: bool = True) -> Any:
-    return field(default=default, metadata={"check": check}, repr=shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +53,10 @@ class HttpSettings:
 
     Attributes:
         hosts: names that requests may be addressed to, as in the Host header; none: any.
-        trusted_proxies: networks whose X-Forwarded-For is believed.
+        trusted_proxies: networks whose X-Forwarded-For, and client certificates, are believed.
+        client_cert_header: the header in which they hand on the PEM text of a client's certificate
+            in URL form (nginx: ``$ssl_client_escaped_cert``); "": none is looked for.
+        client_verify_header: the one that says SUCCESS when they have verified it.
         metrics_from: networks that may read /metrics.
         request_timeout_s: for the head and for the body of a request, each.
     """
@@ -90,6 +67,8 @@ class HttpSettings:
     tls_cert: str = _set("", _text)
     tls_key: str = _set("", _text)
     trusted_proxies: tuple[str, ...] = _set((), _networks)
+    client_cert_header: str = _set("", _text)
+    client_verify_header: str = _set("x-ossmedia-client-verify", _text)
     metrics_from: tuple[str, ...] = _set(("127.0.0.0/8", "::1/128"), _networks)
     request_timeout_s: float = _set(10.0, _number(1, 60, float))
     connections: int = _set(4096, _number(16, 65_536, int))
@@ -121,11 +100,57 @@ class StsSettings:
 
 @dataclass(frozen=True, slots=True)
 class OssSettings:
-    """``[oss]``: the bucket that tokens are for, and what cameras are told of it."""
+    """``[oss]``: the bucket that tokens are for, and what cameras are told of it.
+
+    Attributes:
+        server_endpoint: where the server itself reaches the bucket; "": by ``endpoint``, as
+            cameras and browsers do.
+        ca_file: PEM file of the authorities to trust; "": the usual ones.
+    """
 
     bucket: str = _set("", _text)
     endpoint: str = _set("", _text)
     region: str = _set("", _text)
+    server_endpoint: str = _set("", _text)
+    ca_file: str = _set("", _text)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingSettings:
+    """``[recordings]``: how recordings become known, and how long they stay.
+
+    Attributes:
+        keep_days: recordings older than this are deleted, unless they are kept; 0: never.
+        lifecycle_days: after this many days a rule of the bucket itself deletes them, which
+            ``ossmedia recordings lifecycle --set`` writes; what is kept is tagged so that the rule
+            passes it by. 0: there is none.
+        reconcile_s: how often the bucket is listed to find what nobody told of; 0: never.
+        callback_url: this server's own /v1/callbacks/oss as OSS reaches it; with it cameras are
+            told how to ask OSS to call. "": no callbacks.
+        callback_keys_from: where keys that sign callbacks may be fetched; another than OSS's own
+            is for a local cloud.
+    """
+
+    keep_days: float = _set(0.0, _number(0, 36_500, float))
+    lifecycle_days: int = _set(0, _number(0, 36_500, int))
+    reconcile_s: int = _set(900, _number(0, 7 * 86_400, int))
+    callback_url: str = _set("", _text)
+    callback_keys_from: str = _set(CALLBACK_KEYS, _text)
+
+
+@dataclass(frozen=True, slots=True)
+class PageSettings:
+    """``[page]``: how long people stay signed in, and from where the page may play.
+
+    Attributes:
+        idle_timeout_s: without use a session ends after this time.
+        session_life_s: in any case it ends after this.
+        media_origins: besides the bucket: where VOD's play addresses lead, for one.
+    """
+
+    idle_timeout_s: int = _set(12 * 3600, _number(60, 30 * 86_400, int))
+    session_life_s: int = _set(7 * 86_400, _number(60, 366 * 86_400, int))
+    media_origins: tuple[str, ...] = _set((), _origins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +161,15 @@ class DeviceDefaults:
         prefix: of its keys; ``{device}`` is its id and must be the last part, ``{hash}`` two hex
             digits that spread a fleet over the bucket.
         requests_per_15_min: of one device; more are told to come again.
+        authentication: "hmac": requests are signed with the device's key; "mtls": they come with
+            its certificate (and a signature, where there is one, must hold); "both".
     """
 
     prefix: str = _set("cams/{device}", _text)
     modes: str = _set("rwam", _text)
     ttl_s: int = _set(3600, _number(LEAST_TTL_S, MOST_TTL_S, int))
     requests_per_15_min: int = _set(900, _number(10, 100_000, int))
+    authentication: str = _set("hmac", _one_of("hmac", "mtls", "both"))
 
     def prefix_of(self, device_id: str) -> str:
         """The prefix by the template."""
@@ -183,6 +211,9 @@ class Settings:
     sts: StsSettings = StsSettings()
     oss: OssSettings = OssSettings()
     devices: DeviceDefaults = DeviceDefaults()
+    page: PageSettings = PageSettings()
+    recordings: RecordingSettings = RecordingSettings()
+    vod: VodSettings = field(default_factory=VodSettings)
 
     @classmethod
     def load(cls, path: str | Path, environ: Mapping[str, str] | None = None) -> Settings:
@@ -211,6 +242,9 @@ class Settings:
             "sts": StsSettings,
             "oss": OssSettings,
             "devices": DeviceDefaults,
+            "page": PageSettings,
+            "recordings": RecordingSettings,
+            "vod": VodSettings,
         }
         plain = {name: value for name, value in data.items() if name not in tables}
         values = _checked("", cls, plain, tables)
@@ -261,6 +295,11 @@ def _check_all(settings: Settings) -> None:
     http, sts, oss = settings.http, settings.sts, settings.oss
     if bool(http.tls_cert) != bool(http.tls_key):
         raise ValueError("http.tls_cert, http.tls_key: only both or none")
+    if http.client_cert_header and not http.trusted_proxies:
+        raise ValueError("http.client_cert_header: needs http.trusted_proxies")
+    if settings.devices.authentication != "hmac" and not http.client_cert_header:
+        word = settings.devices.authentication
+        raise ValueError(f"devices.authentication: {word!r} needs http.client_cert_header")
     for name, value in (("sts.role_arn", sts.role_arn), ("oss.bucket", oss.bucket)):
         if not value:
             raise ValueError(f"{name}: missing")
@@ -273,7 +312,22 @@ def _check_all(settings: Settings) -> None:
     _named("sts", lambda: TokenIssuer(sts.role_arn, "bucket", credentials=nobody))
     _named("sts", lambda: Address("sts", sts.endpoint, sts.region, region_needed=False))
     _named("oss", lambda: Address(oss.bucket, oss.endpoint, oss.region))
+    _check_places(settings)
     _named("devices", settings.devices.check)
+    _named("vod", settings.vod.check)
+
+
+def _check_places(settings: Settings) -> None:
+    """Where the server itself goes, and where OSS is told to call."""
+    oss = settings.oss
+    if oss.server_endpoint:
+        try:
+            Address(oss.bucket, oss.server_endpoint, oss.region)
+        except ValueError as error:
+            text = str(error).removeprefix("endpoint: ")
+            raise ValueError(f"oss.server_endpoint: {text}") from None
+    for name in ("callback_url", "callback_keys_from"):
+        _check_url(f"recordings.{name}", getattr(settings.recordings, name))
 
 
 def _named(table: str, check: Callable[[], object]) -> None:

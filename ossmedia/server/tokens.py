@@ -14,6 +14,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -261,11 +262,20 @@ class Tokens:
                 held = await self._fresh(shared, key)
                 if held is None:
                     held = await self._call(device, wish)
-                    await shared.put(key, held, held.expires_at - self._clock.now())
+                    await self._share(shared, key, held)
                 return held
             finally:
-                await shared.unlock(key, word)
+                with suppress(StoreUnavailable):  # the lock then ends by itself
+                    await shared.unlock(key, word)
         raise StsUnavailable(1)
+
+    async def _share(self, shared: SharedTokens, key: str, held: Held) -> None:
+        """Hands a token to the other processes. It is good without them, too: a cache that fails
+        now must not cost another call of STS."""
+        try:
+            await shared.put(key, held, held.expires_at - self._clock.now())
+        except StoreUnavailable as error:
+            _log.warning("a token could not be shared: %s", error)
 
     async def _fresh(self, shared: SharedTokens, key: str) -> Held | None:
         held = await shared.get(key)

@@ -2,7 +2,8 @@
 
 In flow bytes of connections, out flow ASGI scopes. A head that does not arrive in time, or is too
 large, ends its connection; so does a connection above the number allowed. The target of a request
-is handed on as it stood on the wire, because signatures are over it.
+is handed on as it stood on the wire, because signatures are over it; so is the connection's own
+address, which no header changes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ossmedia.server.edge import HEAD_SIZE
 from ossmedia.server.problems import Problem
+from ossmedia.server.proxy_identity import PEER
 
 __all__ = ["protocol"]
 
@@ -67,7 +69,9 @@ class LimitedProtocol(HttpToolsProtocol):
         if not self.url.startswith(b"/") or b"#" in self.url:
             self._refuse(Problem("bad-request", "the target must be a path"))
             return
-        cast(dict[str, Any], self.scope)["ossmedia.target"] = self.url
+        scope = cast(dict[str, Any], self.scope)
+        scope["ossmedia.target"] = self.url
+        scope[PEER] = self.client[0] if self.client else ""
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

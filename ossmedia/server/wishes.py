@@ -16,7 +16,7 @@ from ossmedia.server.problems import Problem
 from ossmedia.server.tokens import Wish
 from ossmedia.sts import LEAST_TTL_S
 
-__all__ = ["enrolment_of", "read_object", "wish_of"]
+__all__ = ["enrolment_of", "read_object", "ttl_of", "wish_of"]
 
 _LONGEST_CODE = 64
 
@@ -70,7 +70,7 @@ def wish_of(device: Device, data: dict[str, Any]) -> Wish:
     return Wish(
         _prefix(device, data.get("prefix", device.prefix)),
         _modes(device, data.get("modes", list(device.modes))),
-        _ttl(device, data.get("ttl_s", device.ttl_s)),
+        ttl_of(device, data.get("ttl_s", device.ttl_s)),
     )
 
 
@@ -97,7 +97,12 @@ def _modes(device: Device, value: object) -> tuple[str, ...]:
     return tuple(sorted(wanted))
 
 
-def _ttl(device: Device, value: object) -> int:
+def ttl_of(device: Device, value: object) -> int:
+    """A life in seconds that the device's record allows.
+
+    Raises:
+        Problem: naming the limits.
+    """
     number = isinstance(value, int) and not isinstance(value, bool)
     if not number or not LEAST_TTL_S <= value <= device.ttl_s:  # type: ignore[operator]
         text = f"ttl_s: must be a whole number {LEAST_TTL_S}-{device.ttl_s}"

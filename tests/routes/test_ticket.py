@@ -110,6 +110,29 @@ def test_an_open_file(server, kind):
     assert server.played(ticket) == data
 
 
+@pytest.mark.parametrize("kind", ["path", "open file"])
+def test_the_answer_to_the_completion_is_lost(server, oss_emulator, clip, kind):
+    """A ticket may not read the object, but it proves that it is complete."""
+    ticket = server.create()
+    oss_emulator.fault("drop", operation="CompleteMultipartUpload", when="after")
+    with clip.open("rb") as file:
+        receipt = vod.upload(clip if kind == "path" else file, ticket, block_size=BLOCK)
+    assert (receipt.crc64, receipt.etag) == (crc64(clip.read_bytes()), "")
+    assert oss_emulator.counters()["requests"]["CompleteMultipartUpload"] == 2
+    assert server.played(ticket) == clip.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["path", "open file"])
+def test_a_source_that_is_replaced_proves_nothing(server, oss_emulator, clip, kind):
+    """The medium has a file already: whose it is after a lost answer only who may read can tell."""
+    ticket = server.create()
+    vod.upload(clip, ticket, block_size=BLOCK)
+    oss_emulator.fault("drop", operation="CompleteMultipartUpload", when="after")
+    with clip.open("rb") as file, pytest.raises(errors.StreamBroken, match="oss:GetObject"):
+        source = clip if kind == "path" else file
+        vod.upload(source, server.refresh(ticket.media_id), block_size=BLOCK, retry=QUICK)
+
+
 def after(done_at, act):
     """A progress callback that acts once, when so many bytes are stored."""
     acted = []
@@ -331,6 +354,7 @@ def test_a_file_that_changes_is_not_stored(server, clip):
         ({"refresh": "x"}, "refresh: must be a callable, not str"),
         ({"region": "cn-x"}, "region: the ticket says it"),
         ({"credentials": None}, "credentials: the ticket says it"),
+        ({"spool": None}, "spool: not for VOD"),
         ({"parallel": 0}, "parallel: must be 1-64, not 0"),
     ],
 )

@@ -9,6 +9,7 @@ import urllib.request
 import pytest
 
 from ossmedia import UploadTicket, cli, crc64
+from ossmedia.device_auth import DeviceKey
 
 
 def run(*words):
@@ -114,3 +115,40 @@ def test_credentials_and_region(cloud, clip, capsys, monkeypatch):
     monkeypatch.delenv("OSSMEDIA_REGION")
     assert run("upload", clip) == 2
     assert "--region" in capsys.readouterr().err
+
+
+def test_whose_key_it_is(cloud, clip, capsys):
+    assert run("upload", clip, "--access-key-env", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["size"] == 300_000
+    assert run("upload", clip, "--access-key-env", "--server", "https://127.0.0.1:1") == 2
+    assert run("upload", clip, "--device", "cam-1") == 2
+    assert "--device, --device-key: only with --server" in capsys.readouterr().err
+    assert run("upload", clip, "--server", "https://127.0.0.1:1") == 2
+    assert "--device: needed with --server" in capsys.readouterr().err
+
+
+def test_http_must_be_asked_for(cloud, clip, tmp_path, capsys):
+    key = tmp_path / "device.key"
+    key.write_text(DeviceKey.new().text())
+    words = ("upload", clip, "--device", "cam-1", "--device-key", key, "--server")
+    cloud.reset_counters()
+    assert run(*words, "http://127.0.0.1:1") == 2
+    assert "url: must begin with https://" in capsys.readouterr().err
+    assert cloud.counters()["connections"] == 0
+
+
+def test_a_checkpoint_goes_on(cloud, tmp_path, capsys):
+    clip, mark = tmp_path / "long.mp4", tmp_path / "mark"
+    clip.write_bytes(os.urandom(5 << 20))
+    words = ("upload", clip, "--json", "--checkpoint", mark)
+    cloud.fault("status", operation="UploadPart", status=403, after=3, times=0)
+    assert run(*words) == 3
+    assert mark.exists()
+    cloud.clear_faults()
+    cloud.reset_counters()
+    capsys.readouterr()
+    assert run(*words) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["crc64"] == crc64(clip.read_bytes())
+    assert cloud.counters()["requests"]["UploadPart"] == 2
+    assert not mark.exists()

@@ -133,13 +133,12 @@ def write_settings(folder: Path, **tables: Any) -> Settings:
     data: dict[str, Any] = {
         "database": f"sqlite:///{folder}/server.db",
         "key_file": f"{folder}/server.key",
-        **{name: value for name, value in tables.items() if not isinstance(value, dict)},
+        **tables,
     }
     for name, usual in (
         ("http", {"port": 0}),
         ("sts", {"role_arn": ROLE}),
         ("oss", {"bucket": "cams", "endpoint": "https://oss-cn-hangzhou.aliyuncs.com"}),
-        ("devices", {}),
     ):
         data[name] = {**usual, **tables.get(name, {})}
     settings = Settings.from_dict(data)

@@ -215,14 +215,19 @@ def test_the_interface_is_described_as_it_is(url: str) -> None:
             assert str(answer.status) in methods[method]["responses"], (path, answer)
     assert set(told["paths"]) == {
         *("/v1/credentials", "/v1/enrolments", "/healthz", "/readyz", "/metrics"),
-        "/openapi.json",
+        *("/openapi.json", "/v1/session", "/", "/v1/reports", "/v1/callbacks/oss"),
+        *("/v1/cameras", "/v1/days", "/v1/timeline", "/v1/recordings", "/v1/recordings/{id}"),
+        *("/v1/recordings/{id}/url", "/v1/recordings/{id}/keep"),
+        "/v1/playlists/{camera}/{stream}.m3u8",
+        *("/v1/vod/uploads", "/v1/vod/uploads/{id}/refresh", "/v1/vod/credentials"),
+        "/v1/callbacks/vod",
     }
 
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
+        ("GET", "/page", 404),
         ("GET", "/v1/credentials", 405),
         ("POST", "/healthz", 405),
         ("GET", "/healthz/", 404),
