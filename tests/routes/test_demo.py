@@ -1,0 +1,82 @@
+"""The whole way as one command: local cloud, application server, a camera with its device key, the
+page's own interface. It ends by itself without a terminal, and goes on serving with one."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from http.client import HTTPConnection
+
+from ossmedia.demo import CLIP
+from ossmedia.demo_frames import AUDIO, TICKS, VIDEO, Clip
+
+COMMAND = [sys.executable, "-m", "ossmedia.demo"]
+
+
+def test_it_ends_by_itself_after_verifying() -> None:
+    done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert len([line for line in lines if line.startswith("ok ")]) == 9, done.stdout
+    assert not [line for line in lines if line.startswith("NOT")]
+    assert re.search(
+        r"^page +http://127\.0\.0\.1:\d+/ \(name demo, password \S+\)$", done.stdout, re.M
+    )
+
+
+def test_on_a_terminal_it_goes_on_serving_until_it_is_stopped() -> None:
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        COMMAND, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+    )
+    os.close(slave)
+    try:
+        text = _read_until(master, "live on the page")
+        found = re.search(r"page +http://([\d.:]+)/", text)
+        assert found, text
+        connection = HTTPConnection(found[1], timeout=20)
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+        assert answer.status == 200
+        assert b"<!doctype html>" in answer.read().lower()
+        connection.close()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+
+
+def _read_until(master: int, words: str) -> str:
+    text, end = "", time.monotonic() + 100
+    while words not in text:
+        left = end - time.monotonic()
+        assert left > 0, text
+        if select.select([master], [], [], left)[0]:
+            text += os.read(master, 65_536).decode()
+    return text
+
+
+def test_the_clip_is_taken_apart_whole() -> None:
+    clip = Clip(CLIP)
+    video = [frame for frame in clip.frames if frame.track == VIDEO]
+    audio = [frame for frame in clip.frames if frame.track == AUDIO]
+    assert len(video) == 200
+    assert clip.duration == 8 * TICKS
+    assert [frame.pts for frame in audio] == [number * 1920 for number in range(len(audio))]
+    for frame in audio:
+        size = (frame.data[3] & 3) << 11 | frame.data[4] << 3 | frame.data[5] >> 5
+        assert frame.data[:2] == b"\xff\xf1"
+        assert size == len(frame.data)
+    for frame in video:
+        at = 0
+        while at < len(frame.data):
+            at += 4 + int.from_bytes(frame.data[at : at + 4])
+        assert at == len(frame.data)
