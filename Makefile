@@ -5,7 +5,7 @@ TLS ?= loader
 TOOLS := scikit-build-core cffi cmake ninja
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard csrc/*)
 
-.PHONY: demo test c-test variants lint types fuzz loss bench clean
+.PHONY: demo test c-test variants lint types fuzz loss kills vod-figures faults faults-full bench wheels arm clean
 
 demo: .venv/.demo      ## local cloud, token from STS, a camera that uploads, a receipt
 	$(BIN)/ossmedia demo
@@ -40,8 +40,27 @@ fuzz: .venv/.test      ## libFuzzer (clang), 60 s each
 loss: .venv/.test      ## 2,000 random fault sequences against a bytes model; figures in tests/routes/RESULTS.md
 	$(BIN)/python -m tests.routes.stream_model --runs 2000 --seed 20000
 
+vod-figures: .venv/.test  ## uploads into VOD with 3-second tickets, kill -9, bad refreshes; figures in tests/routes/RESULTS.md
+	$(BIN)/python -m tests.routes.ticket_figures --seed 4000
+
+faults: .venv/.test    ## the network, the disk, the clock and the memory fail; figures in tests/faults/RESULTS.md
+	$(BIN)/python -m pytest tests/faults
+
+faults-full: .venv/.test  ## every fault run in full, about an hour; needs root, strace and libfaketime for some
+	$(BIN)/python -m tests.faults --record
+
+kills: .venv/.test    ## a camera that records HLS, killed with kill -9 at 100 random moments, in each mode
+	$(BIN)/python -m tests.routes.hls_kills --kills 100
+
 bench: .venv/.test     ## pytest-benchmark suites; ratios within one run
 	$(BIN)/python -m pytest bench --benchmark-only
+
+wheels: .venv/.wheels  ## six wheels by zig and the sdist into dist/, each checked
+	$(BIN)/python .ci/wheels.py
+
+arm: .venv/.wheels     ## the camera's tests in Debian's armhf and arm64 under qemu-user; needs mmdebstrap
+	$(BIN)/python .ci/wheels.py armv7l-glibc aarch64-glibc
+	$(BIN)/python .ci/arm.py
 
 .venv/.base: $(SOURCES)
 	$(PYTHON) -m venv .venv
@@ -55,6 +74,10 @@ bench: .venv/.test     ## pytest-benchmark suites; ratios within one run
 
 .venv/.test: .venv/.base
 	$(BIN)/python -m pip install -q --no-build-isolation -e '.[test]'
+	touch $@
+
+.venv/.wheels: .venv/.base
+	$(BIN)/python -m pip install -q ziglang pyelftools abi3audit
 	touch $@
 
 clean:

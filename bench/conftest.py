@@ -7,7 +7,7 @@ import pytest
 from bench.rounds import table
 from bench.sink import Sink
 
-SUITES = {"border.py", "imports.py", "upload.py"}
+SUITES = {"border.py", "hls.py", "imports.py", "token.py", "upload.py"}
 
 
 def pytest_collect_file(file_path, parent):

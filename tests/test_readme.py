@@ -10,6 +10,7 @@ import pytest
 
 from ossmedia import Bucket, Credentials
 from ossmedia.demo import CLIP
+from ossmedia.demo_frames import AUDIO, VIDEO, Clip
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
@@ -23,8 +24,31 @@ def test_every_block_is_one_that_runs_here():
     assert {language for language, _ in BLOCKS} <= {"python", "sh"}
 
 
-def test_python_blocks(cloud):
+def annex_b(clip):
+    """The clip's pictures as most encoders hand them out."""
+    config, at, sets = clip.config, 6, b""
+    for count in (config[5] & 31, 1):  # SPS, PPS
+        for _ in range(count):
+            size = int.from_bytes(config[at : at + 2])
+            sets += b"\0\0\0\1" + config[at + 2 : at + 2 + size]
+            at += 2 + size
+        at += 1
+    for frame in clip.frames:
+        if frame.track == VIDEO:
+            data, at = sets, 0
+            while at < len(frame.data):
+                size = int.from_bytes(frame.data[at : at + 4])
+                data += b"\0\0\0\1" + frame.data[at + 4 : at + 4 + size]
+                at += 4 + size
+            yield frame._replace(data=data)
+
+
+def test_python_blocks(cloud, tmp_path):
+    clip = Clip(CLIP)
     names = {
+        "FOLDER": tmp_path / "spool",
+        "h264": list(annex_b(clip)),
+        "aac": [frame for frame in clip.frames if frame.track == AUDIO],
         "ENDPOINT": cloud.endpoint,
         "STS_ENDPOINT": cloud.sts_endpoint,
         "ROLE_ARN": cloud.role_arn,
@@ -40,6 +64,7 @@ def test_python_blocks(cloud):
     assert names["tail"] == (b"frame two" * 100)[-16:]
     assert names["url"].startswith(cloud.endpoint)
     names["test_upload"](cloud)
+    assert names["status"].acked == names["status"].written == 47
     assert names["receipt"].size == CLIP.stat().st_size
     token = Credentials.from_json(names["wire"])
     with Bucket("cams", endpoint=cloud.endpoint, region=cloud.region, credentials=token) as cams:
