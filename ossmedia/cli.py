@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("token", parents=[_common()], help="get temporary credentials from STS")
     )
     _vod(commands.add_parser("vod", help="upload into ApsaraVideo VOD"))
+    _spool(commands.add_parser("spool", help="look after footage that waits on the disk"))
     commands.add_parser("emulator", add_help=False, help="run a local OSS, STS and VOD")
     for name, text in _SERVER.items():
         commands.add_parser(name, add_help=False, help=text)
@@ -117,6 +118,25 @@ def _token(token: argparse.ArgumentParser) -> None:
     token.add_argument("--sts-endpoint", default="", help="else OSSMEDIA_STS_ENDPOINT")
     token.add_argument(
         "--allow-http", action="store_true", help="the token works without https, too"
+    )
+
+
+def _spool(spool: argparse.ArgumentParser) -> None:
+    actions = spool.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, text in (
+        ("status", "show what was written, stored, spooled and dropped, and what waits"),
+        ("verify", "read every byte and compare its CRC-64"),
+        ("export", "copy what is not stored into files"),
+    ):
+        action = actions.add_parser(name, parents=[_common()], help=text)
+        action.add_argument("dir", metavar="DIR", help="the spool's directory")
+        if name == "export":
+            action.add_argument("out", metavar="OUT", help="a directory; made if it is not there")
+    both = [_common(), _endpoint()]
+    drain = actions.add_parser("drain", parents=both, help="send what waits, then end")
+    drain.add_argument("dir", metavar="DIR", help="the spool's directory")
+    drain.add_argument(
+        "--timeout", type=float, default=None, metavar="SECONDS", help="else as long as it takes"
     )
 
 

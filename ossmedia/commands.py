@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ossmedia.model import ObjectStat, Receipt
+    from ossmedia.spool import Spool
 
-__all__ = ["cat", "ls", "put", "record", "rm", "sign", "stat", "token", "vod"]
+__all__ = ["cat", "ls", "put", "record", "rm", "sign", "spool", "stat", "token", "vod"]
 
 _PIECE = 64 << 10
 # What the system's table gets wrong (.ts is a translation file there) or does not know.
@@ -39,7 +40,7 @@ _TYPES = {
 }
 
 
-def bucket_of(args: Namespace, name: str) -> Bucket:
+def bucket_of(args: Namespace, name: str, spool: Spool | None = None) -> Bucket:
     """The bucket that the common options and the environment describe."""
     return Bucket(
         name,
@@ -48,6 +49,7 @@ def bucket_of(args: Namespace, name: str) -> Bucket:
         credentials=EnvironmentCredentials(),
         ca_file=args.ca_file,
         path_style=args.path_style,
+        spool=spool,
     )
 
 
@@ -235,6 +237,16 @@ def token(args: Namespace) -> int:
     ):
         print(f"export {name}={quote(value)}")
     return 0
+
+
+def spool(args: Namespace) -> int:
+    """Footage that waits on the disk."""
+    from ossmedia import spool_commands
+
+    if args.action == "drain":
+        return spool_commands.drain(args, bucket_of)
+    code: int = getattr(spool_commands, args.action)(args)
+    return code
 
 
 def vod(args: Namespace) -> int:

@@ -236,6 +236,11 @@ class Spool:
         if self._intake.put(item, memoryview(data), timeout_s) and replaceable:
             self._intake.supersede(item)
 
+    def buckets(self) -> list[str]:
+        """The names of the buckets that something waits for."""
+        self._check()
+        return sorted({item.bucket for item in self._shelf.all()})
+
     def pending(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         """The newest whole object of this key that is not stored yet: its bytes, and its headers as
         "Name: value\\n" lines; None: there is none, or it cannot be read."""
@@ -314,7 +319,7 @@ class Spool:
             quarantined=files_in(self._quarantine),
             torn=self._torn,
             sending=self._drain.sending,
-            error=self._drain.error or self._committer.error,
+            error=self._drain.error or self._committer.error or self._shelf.error(),
         )
 
     def receipts(self) -> tuple[Delivered, ...]:

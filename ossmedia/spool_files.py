@@ -19,9 +19,18 @@ from ossmedia.spool_blocks import (
     block_header,
 )
 
-__all__ = ["GATHERED", "Extent", "Tail", "file_name", "parse_file_name", "sync_folder"]
+__all__ = [
+    "GATHERED",
+    "UNFINISHED",
+    "Extent",
+    "Tail",
+    "file_name",
+    "parse_file_name",
+    "sync_folder",
+]
 
 GATHERED = 64 << 10  # bytes: small writes share a block up to this; its header is 0.05 % of them
+UNFINISHED = ".new"  # behind the name of a file that does not count yet
 _SUFFIX = ".oms"
 
 
@@ -106,7 +115,7 @@ class Tail:
             _write(self.fd, raw, b"", 0)
         except OSError:
             os.close(self.fd)
-            os.unlink(path)
+            _unlink(path)
             raise
         self.extent = Extent(path, number, start, start, size=len(raw), salt=salt, first=len(raw))
         self.synced = synced
@@ -170,6 +179,17 @@ class Tail:
         self._length = 0
         self._new_page = self._new_page or page
 
+    def rename(self) -> None:
+        """From now on it counts. Raises OSError."""
+        path = self.extent.path.removesuffix(UNFINISHED)
+        os.rename(self.extent.path, path)
+        self.extent.path = path
+
+    def remove(self) -> None:
+        """The file goes. If the disk refuses even that, the next opening finds it."""
+        self.close()
+        _unlink(self.extent.path)
+
     def close(self) -> None:
         """Gives the descriptor back; the file stays."""
         fd, self.fd = self.fd, -1
@@ -196,6 +216,13 @@ def _write(fd: int, header: bytes, data: memoryview | bytes, at: int) -> None:
 
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         done += count
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        return
 
 
 def _cut(fd: int, size: int) -> None:

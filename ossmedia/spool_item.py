@@ -11,7 +11,7 @@ import os
 from _thread import allocate_lock
 
 from ossmedia.spool_blocks import LARGEST_BLOCK
-from ossmedia.spool_files import Extent, Tail, file_name
+from ossmedia.spool_files import UNFINISHED, Extent, Tail, file_name
 from ossmedia.spool_reading import Cursor, Damaged
 
 TYPE_CHECKING = False
@@ -59,6 +59,7 @@ class Item:
         self.next_file = self.grown = self.served = 0
         self.progress: dict[str, Any] = {}
         self.ended = self.recorded = self.gone = self.dirty = False
+        self._ending = ""  # of the names of new files
         self.waiting_since: float | None = None  # the first byte that was not looked at
         self.error = ""
         self.not_before = 0.0
@@ -106,7 +107,7 @@ class Item:
         words = {"bucket": self.bucket, "key": self.key, "mode": self.mode}
         number = self.next_file
         tail = Tail(
-            os.path.join(folder, file_name(self.id, number)),
+            os.path.join(folder, file_name(self.id, number)) + self._ending,
             self.id,
             number,
             self.end,
@@ -169,19 +170,26 @@ class Item:
             self.tail, self.rolled, self.extents = None, [], list(kept)
             self.end = self.durable
             try:
+                # Killed in the middle of it, the old files must count.
+                self._ending = UNFINISHED
                 lost = self._copy(old, before[3], folder)
-            except BaseException:
                 for file in [*self.rolled, *([self.tail] if self.tail else [])]:
-                    file.close()
-                    os.unlink(file.extent.path)
+                    file.rename()
+            except BaseException:
+                made = [*self.rolled, *([self.tail] if self.tail else [])]
                 self.tail, self.rolled, self.extents, self.end = before
+                for file in made:
+                    file.remove()
                 raise
+            finally:
+                self._ending = ""
             for extent in kept:
                 extent.end = min(extent.end, self.durable)
         for file in files:
-            file.close()
-            if file.extent not in kept:
-                os.unlink(file.extent.path)
+            if file.extent in kept:
+                file.close()
+            else:
+                file.remove()
         return lost
 
     def _copy(self, old: list[Extent], end: int, folder: str) -> list[Damaged]:

@@ -12,7 +12,7 @@ import sqlite3
 
 from ossmedia.errors import SpoolError
 from ossmedia.spool_blocks import FILE_HEADER
-from ossmedia.spool_files import sync_folder
+from ossmedia.spool_files import UNFINISHED, sync_folder
 from ossmedia.spool_state import State
 from ossmedia.spool_survey import Found, file_header, files_of, survey
 from ossmedia.spool_values import Tombstone
@@ -69,6 +69,9 @@ class Recovery:
         self._unfinished = unfinished
         data = os.path.join(folder, "data")
         sync_folder(data)  # names that a killed process made, before the state speaks of them
+        for name in os.listdir(data):
+            if name.endswith(UNFINISHED):
+                os.unlink(os.path.join(data, name))
         files = files_of(data)
         if state.made and files:
             paths = [path for numbers in files.values() for path in numbers.values()]
@@ -86,6 +89,8 @@ class Recovery:
         item = found.item
         if found.cut is not None:
             self._cut(item, *found.cut)
+        for path in found.released:
+            os.unlink(path)
         for path in found.useless:
             self._throw_away(path)
         if not item.ended and not self._end(item):

@@ -79,6 +79,10 @@ class Shelf:
                     seen.add(name)
         return found if self._order == "fifo" else found[::-1]
 
+    def error(self) -> str:
+        """Why the oldest of those that were refused was; "" without one."""
+        return next((item.error for item in self.all() if item.error), "")
+
     def numbers(self) -> dict[str, int]:
         """The law's numbers, and how many objects are how."""
         with self._lock:

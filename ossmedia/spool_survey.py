@@ -37,12 +37,14 @@ __all__ = ["Found", "file_header", "files_of", "survey"]
 
 
 class Found:
-    """One object. ``cut``: its last file, and the size it should have; ``useless``: files of it that
-    hold nothing that counts; ``lost``: ranges that should be there and are not."""
+    """One object. ``cut``: its last file, and the size it should have; ``released``: files that are
+    not needed any more; ``useless``: those that hold nothing that counts; ``lost``: ranges that
+    should be there and are not."""
 
     def __init__(self, item: Item) -> None:
         self.item = item
         self.cut: tuple[str, int] | None = None
+        self.released: list[str] = []
         self.useless: list[str] = []
         self.lost: list[Tombstone] = []
 
@@ -73,7 +75,7 @@ def _found(state: State, row: dict[str, Any], files: dict[int, str]) -> Found:
     stones = state.tombstones(item.id)
     item.dropped = sum(stone.last - stone.first for stone in stones)
     for number in [number for number in files if number < row["first_file"]]:
-        found.useless.append(files.pop(number))
+        found.released.append(files.pop(number))
     _take_sealed(state, item, files)
     if not item.ended:
         found.cut = _take_unsealed(item, files, stones)

@@ -96,8 +96,8 @@ class SpoolStatus(Value):
     refused, kept and asked for seldom or not at all. ``tombstones``: how many there are.
     ``disk_bytes``: of the data files, quarantine included; ``max_bytes``. ``quarantined``: files in
     the quarantine. ``torn``: bytes that the last opening cut off, which no commit had promised.
-    ``sending``: an object is on its way. ``error``: what the last attempt failed with; "" when it
-    did not.
+    ``sending``: an object is on its way. ``error``: what the last attempt failed with, or why an
+    object is parked; "" when all is well.
     """
 
     __slots__ = (

@@ -41,7 +41,7 @@ PYTHON_LEVELS = [
     ["bucket"],
     ["vod_transfer"],
     ["vod"],
-    ["vod_commands", "hls_commands"],
+    ["vod_commands", "hls_commands", "spool_commands"],
     ["demo_frames", "demo_site", "demo_live", "demo", "commands"],
     ["cli"],
     ["__main__"],

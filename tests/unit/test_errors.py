@@ -13,6 +13,7 @@ BUILTINS = {
     "RequestTimeout": TimeoutError,
     "AccessDenied": PermissionError,
     "CredentialsError": PermissionError,
+    "MediaError": ValueError,
     "NotFound": FileNotFoundError,
     "ObjectExists": FileExistsError,
     "StreamBroken": BrokenPipeError,

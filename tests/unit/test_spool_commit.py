@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 import threading
 
@@ -11,6 +12,7 @@ import pytest
 
 from ossmedia import RequestTimeout, SpoolError
 from ossmedia.clock import Clock
+from ossmedia.spool_files import Tail
 from ossmedia.spool_state import State
 from tests.spool_rig import check, data_files, lawful, pattern, until
 from tests.unit.test_spool import held
@@ -174,6 +176,42 @@ def test_a_sync_that_fails_again_is_told(folder, monkeypatch):
         assert held(spool, "k") == DATA
 
 
+def test_a_disk_that_is_gone_never_claims_success(folder, monkeypatch):
+    """Neither a sync nor a new file: every later sync raises, and nothing leaves the books."""
+    with lawful(folder, commit_interval=3600.0) as spool:
+        writers = [spool.open("cams", str(number), "ab") for number in range(3)]
+        for f in writers:
+            f.write(DATA[:100_000])
+
+        def gone(*_: object) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        real = os.open
+
+        def no_new_files(path, flags, *mode):
+            if flags & os.O_CREAT and "data" in os.fspath(path):
+                gone()
+            return real(path, flags, *mode)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("os.fdatasync", gone)
+            patch.setattr("os.unlink", gone)
+            patch.setattr("os.open", no_new_files)
+            for _ in range(3):
+                for f in writers:
+                    with pytest.raises(SpoolError, match="not on stable storage"):
+                        f.sync()
+                status = check(spool)
+                assert (status.written, status.spooled) == (300_000, 300_000)
+        for f in writers:
+            f.sync()
+            f.close()
+        assert all(held(spool, str(number)) == DATA[:100_000] for number in range(3))
+    with lawful(folder) as spool:
+        assert all(held(spool, str(number)) == DATA[:100_000] for number in range(3))
+        assert check(spool).torn == 0
+
+
 def test_what_even_the_kernel_has_lost_gets_a_tombstone(folder, monkeypatch):
     with lawful(folder, commit_interval=3600.0) as spool:
         f = spool.open("cams", "k", "ab")
@@ -197,8 +235,6 @@ def test_what_even_the_kernel_has_lost_gets_a_tombstone(folder, monkeypatch):
 
 def test_a_killed_rescue_loses_nothing(folder, monkeypatch, tmp_path):
     """The poisoned file and the new one overlap; the later one counts."""
-    import shutil
-
     with lawful(folder, commit_interval=3600.0) as spool:
         f = spool.open("cams", "k", "ab")
         f.write(DATA[:100_000])
@@ -217,6 +253,31 @@ def test_a_killed_rescue_loses_nothing(folder, monkeypatch, tmp_path):
     with lawful(tmp_path / "copy") as spool:
         assert held(spool, "k") == DATA
         assert check(spool).written == len(DATA)
+
+
+def test_killed_in_the_middle_of_a_rescue(folder, monkeypatch, tmp_path):
+    """The new file holds a part only: the old one counts."""
+    with lawful(folder, commit_interval=3600.0) as spool:
+        f = spool.open("cams", "k", "ab")
+        for at in range(0, len(DATA), 5000):
+            f.write(DATA[at : at + 5000])
+        Broken(monkeypatch, 1)
+
+        def killed_here(tail):
+            os.truncate(tail.extent.path, 100_000)
+            shutil.copytree(folder, tmp_path / "copy")
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Tail, "rename", killed_here)
+            with pytest.raises(SpoolError):
+                f.sync()
+        f.close()
+        assert held(spool, "k") == DATA
+    assert len(list((tmp_path / "copy" / "data").iterdir())) == 2
+    with lawful(tmp_path / "copy") as spool:
+        assert held(spool, "k") == DATA
+        assert len(data_files(tmp_path / "copy")) == 1
 
 
 def test_writing_does_not_wait_for_a_slow_disk(folder, monkeypatch):
