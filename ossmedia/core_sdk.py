@@ -161,6 +161,10 @@ class Service:
                 raise outcome
             self._clock.sleep(self._retry.delay(attempt, outcome, self._random))
 
+    def close(self) -> None:
+        """Gives the connections back; another call would open new ones."""
+        self._client.session.close()
+
     def _request(self, new_request: Callable[[], Any], fields: Mapping[str, str]) -> Any:
         from aliyunsdkcore.http import protocol_type
 

@@ -91,7 +91,10 @@ def assume_role(
         clock=clock,
         random=random,
     )
-    return service.call(_new_request, fields, _parse)
+    try:
+        return service.call(_new_request, fields, _parse)
+    finally:
+        service.close()
 
 
 def _check_role(role_arn: str) -> str:
