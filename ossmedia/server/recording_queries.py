@@ -158,11 +158,11 @@ def _exact(
     connection: Connection, camera: str, stream: str, since: float, last_at: float
 ) -> Iterator[Piece]:
     """Pieces of one stream's segments that begin in [since, last_at]."""
-    own = {"order_by": [recordings.c.start_at, recordings.c.id]}
+    order = [recordings.c.start_at, recordings.c.id]
     hour = whole(connection, recordings.c.start_at / HOUR_S)
-    gap = recordings.c.start_at - func.lag(_END).over(**own) > LEAST_GAP_S
-    new_hour = hour != func.lag(hour).over(**own)
-    first = func.row_number().over(**own) == 1
+    gap = recordings.c.start_at - func.lag(_END).over(order_by=order) > LEAST_GAP_S
+    new_hour = hour != func.lag(hour).over(order_by=order)
+    first = func.row_number().over(order_by=order) == 1
     segments = select(
         *(recordings.c[name] for name in ("camera", "stream", "id", "start_at", "size")),
         _END.label("end_at"),
@@ -231,13 +231,15 @@ def spans(
     those that begin in the same ten seconds are one."""
     wanted = [*shown([camera], low, high), IS_FILE]
     query = select(recordings.c.start_at, _END, recordings.c.kind).where(*wanted)
-    query = query.order_by(recordings.c.kind, recordings.c.start_at)
-    if len(connection.execute(query.limit(MOST_SPANS + 1)).all()) > MOST_SPANS:
-        slot = whole(connection, recordings.c.start_at / _SLOT_S)
-        query = select(func.min(recordings.c.start_at), func.max(_END), recordings.c.kind)
-        query = query.where(*wanted).group_by(recordings.c.kind, slot)
-        query = query.order_by(recordings.c.kind, slot)
-    yield from map(tuple, _read(connection, query))
+    query = query.order_by(recordings.c.start_at).limit(MOST_SPANS + 1)
+    rows = connection.execute(query).all()
+    if len(rows) <= MOST_SPANS:
+        yield from sorted(map(tuple, rows), key=lambda span: (span[2], span[0]))
+        return
+    slot = whole(connection, recordings.c.start_at / _SLOT_S)
+    slots = select(func.min(recordings.c.start_at), func.max(_END), recordings.c.kind)
+    slots = slots.where(*wanted).group_by(recordings.c.kind, slot)
+    yield from map(tuple, _read(connection, slots.order_by(recordings.c.kind, slot)))
 
 
 def _read(connection: Connection, query: Select[Any]) -> Iterator[Any]:
