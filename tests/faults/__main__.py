@@ -31,6 +31,7 @@ from tests.faults import (
     power,
     powercut,
     reads,
+    rot,
 )
 from tests.faults.conftest import FAKETIME
 from tests.faults.rig import Rig
@@ -80,6 +81,11 @@ def _memory(rig: Rig, seed: int, folder: Path) -> Iterable[Tally]:
 def _disks(rig: Rig, seed: int, folder: Path) -> Iterable[Tally]:
     yield disks.failing_calls(rig, seed, folder, 150)
     yield disks.short_writes(rig, seed, folder, 60)
+
+
+def _rot(rig: Rig, seed: int, folder: Path) -> Iterable[Tally]:
+    yield rot.damages(rig, seed, folder / "data", 150)
+    yield rot.damages(rig, seed, folder / "state", 50, state=True)
 
 
 def _full(rig: Rig, seed: int, folder: Path) -> Iterable[Tally]:
@@ -134,6 +140,7 @@ RUNS: dict[str, tuple[Callable[[], str], Run]] = {
     ),
     "kills": (_strace_missing, _kills),
     "disks": (lambda: _strace_missing() or _compiler_missing(), _disks),
+    "rot": (_nothing, _rot),
     "full": (powercut.missing, _full),
     "power": (lambda: powercut.missing() or _strace_missing(), _power),
     "memory": (lambda: cgroup.missing() or _compiler_missing(), _memory),

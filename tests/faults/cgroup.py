@@ -46,10 +46,11 @@ class MemoryLimit:
         (self._folder / self._files[0]).write_text(str(self.limit))
         return self
 
-    def join(self) -> None:
-        """Puts the calling process into the group: for ``preexec_fn``."""
-        with open(self._folder / "cgroup.procs", "w") as procs:
-            procs.write(str(os.getpid()))
+    def inside(self, *command: object) -> list[str]:
+        """The command, to be run as a member of the group."""
+        join = 'echo $$ > "$0" && exec "$@"'
+        words = [str(word) for word in command]
+        return ["sh", "-c", join, str(self._folder / "cgroup.procs"), *words]
 
     def __exit__(self, *error: object) -> None:
         peak = self._folder / self._files[1]

@@ -6,7 +6,6 @@ Only the wall clock lies (FAKETIME_DONT_FAKE_MONOTONIC); the cloud keeps the tru
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import shutil
@@ -153,7 +152,8 @@ def spooled_lives(rig: Rig, seed: int, library: Path, folder: Path) -> Tally:
     """Three lives of one spool, each in another year, backwards, too: a camera without a battery
     boots in 1970 again and again. All is delivered, in order."""
     tally = Tally("a spool whose lives are in other years", seed)
-    for number, years in enumerate(itertools.permutations(BOOTS, 2)):
+    pairs = [(BOOTS[0], BOOTS[0]), (BOOTS[3], BOOTS[0]), (BOOTS[0], BOOTS[2]), (BOOTS[2], BOOTS[1])]
+    for number, years in enumerate(pairs):
         rig.cloud.reset()
         camera = SpooledCamera(rig, folder / f"{number}", seed + number)
         tally.expect(camera.live("write", environ=lie(library, years[0])), camera.last_words())

@@ -27,9 +27,8 @@ def run(tally: Tally, limit: int, command: list[object]) -> str:
     """Runs a camera inside the limit; returns what it printed."""
     with MemoryLimit(limit) as group:
         done = subprocess.run(
-            [str(word) for word in command],
+            group.inside(*command),
             cwd=ROOT,
-            preexec_fn=group.join,
             capture_output=True,
             text=True,
             check=False,

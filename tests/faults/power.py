@@ -18,8 +18,12 @@ __all__ = ["cuts", "failing_syncs"]
 PIECES = 8
 
 
-def cuts(rig: Rig, seed: int, folder: Path, count: int) -> Tally:
-    """One disk and one camera for each cut; every fourth is cut a second time while it recovers."""
+def cuts(rig: Rig, seed: int, folder: Path, count: int, *, pretends: bool = False) -> Tally:
+    """One disk and one camera for each cut; every fourth is cut a second time while it recovers.
+
+    Args:
+        pretends: the camera's syncs do nothing, which has to be found out.
+    """
     tally = Tally("power cut", seed)
     dice = tally.dice()
     for number in range(count):
@@ -27,6 +31,7 @@ def cuts(rig: Rig, seed: int, folder: Path, count: int) -> Tally:
         phase = dice.choice(["write", "write", "online"])
         with Disk(folder) as disk:
             camera = _camera(rig, disk, seed + number)
+            camera.orders["pretends"] = pretends
             lines = dice.randint(1, 2 * PIECES * len(KEYS) + PIECES)
             after_sync = dice.random() < 0.5
             _pull(camera.start(phase), camera, disk, lines, after_sync=after_sync)

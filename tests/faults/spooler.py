@@ -9,6 +9,7 @@ delivers), "drain" (delivers what earlier lives left).
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 from ossmedia import Bucket, Credentials, Retry, Spool
@@ -85,6 +86,8 @@ def drain(orders: dict, spool: Spool) -> None:
 
 def main() -> int:
     orders = json.loads(sys.argv[1])
+    if orders.get("pretends"):  # a disk that says "done" and is not: the judge must find out
+        os.fdatasync = lambda _: None
     with Spool(orders["folder"], **orders.get("spool", {})) as spool:
         if orders["phase"] == "write":
             write(

@@ -19,9 +19,8 @@ pytestmark = [
 def test_the_limit_kills_what_needs_more():
     """The ruler itself."""
     with cgroup.MemoryLimit(24 << 20) as group:
-        done = subprocess.run(
-            [sys.executable, "-c", "b'x' * (48 << 20)"], preexec_fn=group.join, check=False
-        )
+        greedy = group.inside(sys.executable, "-c", "b'x' * (48 << 20)")
+        done = subprocess.run(greedy, check=False)
     assert done.returncode == -9
     assert group.kills == 1
 

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from tests.faults import blackhole, cgroup, disks, fleet, kills, memory, power, powercut
+from tests.faults import blackhole, cgroup, disks, fleet, kills, memory, power, powercut, rot
 from tests.faults.tally import known_seeds
 
 needs_disks = pytest.mark.skipif(bool(powercut.missing()), reason=powercut.missing() or "-")
@@ -36,6 +36,12 @@ def test_power_cuts(rig, seed, tmp_path):
 
 
 @needs_disks
+def test_a_camera_that_only_pretends_to_sync_is_found_out(rig, seed, tmp_path):
+    tally = power.cuts(rig, seed, tmp_path, 6, pretends=True)
+    assert tally.lost > 0, str(tally)
+
+
+@needs_disks
 def test_syncs_that_fail(rig, seed, strace, tmp_path):
     power.failing_syncs(rig, seed, tmp_path, 6).check()
 
@@ -53,6 +59,11 @@ def test_short_writes(rig, seed, tmp_path):
 @pytest.mark.parametrize("policy", disks.POLICIES)
 def test_full_disk(rig, seed, tmp_path, policy):
     disks.full_disk(rig, seed, tmp_path, policy).check()
+
+
+@pytest.mark.parametrize("state", [False, True], ids=["data", "state"])
+def test_damaged_files(rig, seed, tmp_path, state):
+    rot.damages(rig, seed, tmp_path, 8, state=state).check()
 
 
 @needs_cgroup
