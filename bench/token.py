@@ -121,10 +121,12 @@ def server(tmp_path_factory):
             "OSS_ACCESS_KEY_SECRET": cloud.access_key_secret,
         }
         words = [sys.executable, "-m", "ossmedia", "serve", "-c", str(config)]
-        with (folder / "log").open("wb") as log:
-            with listening(words, env=environ, stderr=log) as address:
-                warm(address, devices)
-                yield address, devices
+        with (
+            (folder / "log").open("wb") as log,
+            listening(words, env=environ, stderr=log) as address,
+        ):
+            warm(address, devices)
+            yield address, devices
 
 
 def warm(address, devices):

@@ -14,6 +14,7 @@ import subprocess
 import sysconfig
 import time
 from collections.abc import Iterable
+from functools import cached_property
 from http.client import HTTPSConnection
 from importlib.resources import files
 from pathlib import Path
@@ -101,10 +102,14 @@ class Serve:
             self.process = subprocess.Popen(
                 shlex.split(line), env=environ, cwd=folder, stdout=subprocess.PIPE, stderr=file
             )
+
+    @cached_property
+    def port(self) -> int:
+        """Where it listens; known when it is ready."""
         assert self.process.stdout is not None
         told = self.process.stdout.readline()
         assert told, self.log.read_text()
-        self.port = int(json.loads(told)["listening"].rsplit(":", 1)[1])
+        return int(json.loads(told)["listening"].rsplit(":", 1)[1])
 
     def rss(self, name: str = "VmRSS") -> int:
         """Bytes of memory; "VmHWM": the most there was."""
@@ -219,6 +224,7 @@ class Site:
         """A server that ended, on its old port."""
         old = self.servers[number]
         self.servers[number] = Serve(self.folder, old.port, old.log.name)
+        assert self.servers[number].port == old.port
 
     def stop(self) -> None:
         if self.nginx is not None:
