@@ -7,6 +7,7 @@ In flow a folder and options, out flow a spool and what the cloud holds. It neve
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from pathlib import Path
 from typing import Any
@@ -75,3 +76,20 @@ def until(what: Any) -> None:
     while not what():
         assert time.monotonic() < end, "not in time"
         time.sleep(0.001)
+
+
+def tokens(cloud):
+    """A provider that issues a new token each time."""
+    identities = cloud.cloud.identities
+    names = itertools.count()
+
+    def provide():
+        issued = identities.issue_session(
+            identities.find_role(cloud.role_arn),
+            f"spool-{next(names)}",
+            duration_seconds=900,
+            now=cloud.cloud.clock.now(),
+        )
+        return Credentials(issued.access_key_id, issued.secret, issued.token, issued.expires_at)
+
+    return provide

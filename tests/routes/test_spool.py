@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
-from ossmedia import Credentials, Retry, crc64
+from ossmedia import Retry, crc64
 from ossmedia.clock import Clock
 from ossmedia.spool_link import Link
 from tests.spool_rig import (
@@ -17,6 +15,7 @@ from tests.spool_rig import (
     joined,
     lawful,
     pattern,
+    tokens,
     until,
 )
 
@@ -334,20 +333,3 @@ def test_each_request_fails_once(cloud, folder, mode, fault):
             assert [part.key for part in done.receipt.generations] == ["k"]
             assert content(cloud, "k") == DATA[:size]
             assert check(spool).acked == size
-
-
-def tokens(cloud):
-    """A provider that issues a new token each time."""
-    identities = cloud.cloud.identities
-    names = itertools.count()
-
-    def provide():
-        issued = identities.issue_session(
-            identities.find_role(cloud.role_arn),
-            f"spool-{next(names)}",
-            duration_seconds=900,
-            now=cloud.cloud.clock.now(),
-        )
-        return Credentials(issued.access_key_id, issued.secret, issued.token, issued.expires_at)
-
-    return provide
