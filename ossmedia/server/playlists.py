@@ -3,9 +3,10 @@
 In flow segments of one stream, oldest first, and what signs a URL, out flows the text of a
 playlist. A finished range ends; a live window slides, and its numbers are the recorder's own, so
 that they rise with every reload, whichever server answers. A URL lives only as long as playing up
-to its segment takes, and a little longer. It is pure, and holds no key.
+to its segment takes, and a little longer. Of an encrypted segment it says where players get the
+key, which never comes here. It is pure.
 
-Source: RFC 8216.
+Source: RFC 8216; of keys: 4.3.2.4.
 """
 
 from __future__ import annotations
@@ -68,6 +69,16 @@ def _head(target_s: int, sequence: int, *more: str) -> list[str]:
     ]
 
 
+def _key(before: Recording | None, segment: Recording) -> list[str]:
+    """The tag that says how a segment is encrypted, where it is not as the one before it."""
+    key = segment.key_uri, segment.key_iv
+    if key == ((None, None) if before is None else (before.key_uri, before.key_iv)):
+        return []
+    if None in key:
+        return ["#EXT-X-KEY:METHOD=NONE"]
+    return [f'#EXT-X-KEY:METHOD=AES-128,URI="{segment.key_uri}",IV=0x{segment.key_iv}']
+
+
 def _entry(segment: Recording, length: float, url: str, *, parted: bool, dated: bool) -> list[str]:
     lines = ["#EXT-X-DISCONTINUITY"] if parted else []
     if dated:
@@ -87,11 +98,13 @@ def playlist(segments: Sequence[Recording], sign: Sign, *, ended: bool) -> str:
     target = max([1, *(math.ceil(length) for length in lengths)])
     kind = "VOD" if ended else "EVENT"
     lines = _head(target, 0, f"#EXT-X-PLAYLIST-TYPE:{kind}")
-    played = 0.0
+    played, before = 0.0, None
     for place, segment in enumerate(segments):
-        parted = place > 0 and _parted(segments[place - 1], lengths[place - 1], segment)
+        parted = before is not None and _parted(before, lengths[place - 1], segment)
         url = sign(segment.key, LIFE_S + math.ceil(played))
         dated = place == 0 or parted
+        lines += _key(before, segment)
+        before = segment
         lines += _entry(segment, lengths[place], url, parted=parted, dated=dated)
         played += lengths[place]
     if ended:
@@ -127,5 +140,6 @@ def live_playlist(window: Sequence[Recording], breaks: int, longest_s: float, si
     for place, segment in enumerate(window):
         parted = segment.discontinuity
         url = sign(segment.key, LIFE_S)
+        lines += _key(window[place - 1] if place else None, segment)
         lines += _entry(segment, lengths[place], url, parted=parted, dated=place == 0 or parted)
     return "\n".join([*lines, ""])

@@ -24,6 +24,9 @@ _SEGMENT = re.compile(
     r"(?:(?P<stream>.+)/)?\d{8}/(?P<time>\d{8}T\d{9})Z-(?P<sequence>\d{8,18})\.ts"
 )
 _TIME = re.compile(r"(?<!\d)(\d{8})[T_-]?(\d{6})(\d{3})?Z?(?!\d)")
+# A URL of the web, or one that is relative to the playlist: no other scheme.
+_KEY_URI = re.compile(r"(?=[!#-~]{1,2000}\Z)(?:https?://[^/]|(?![^/?#]*:)).*", re.IGNORECASE)
+_IV = re.compile(r"[0-9A-Fa-f]{32}")
 _NUMBER = re.compile(r"\d{1,15}")
 
 
@@ -93,6 +96,7 @@ def found_of(
     sequence = _number(facts, "sequence")
     if sequence is None and segment is not None:
         sequence = int(segment["sequence"])
+    key_uri, key_iv = (None, None) if segment is None else _cipher(facts)
     return Found(
         bucket=bucket,
         key=facts.key,
@@ -109,6 +113,8 @@ def found_of(
         stream="" if segment is None else segment["stream"] or "",
         sequence=sequence,
         discontinuity=facts.metadata.get(META + "discontinuity") == "1",
+        key_uri=key_uri,
+        key_iv=key_iv,
         state=GROWING if growing else READY,
         seen_by=seen_by,
         seen_at=facts.asked_at,
@@ -126,6 +132,15 @@ def _duration(facts: ObjectFacts, said: float | None, longest_s: float) -> float
         if seconds is not None and 0 < seconds <= longest_s:
             return seconds
     return None
+
+
+def _cipher(facts: ObjectFacts) -> tuple[str, str] | tuple[None, None]:
+    """Where the key of an encrypted segment is, and its initialization vector. The URI reaches
+    playlists: it can neither end its line nor its quotes, nor lead elsewhere than to the web."""
+    uri, iv = (facts.metadata.get(META + name, "") for name in ("key-uri", "iv"))
+    if not _KEY_URI.fullmatch(uri) or not _IV.fullmatch(iv):
+        return None, None
+    return uri, iv.lower()
 
 
 def _time_in(key: str) -> float | None:

@@ -38,6 +38,7 @@ __all__ = [
 FILE, SEGMENT, VOD = "file", "segment", "vod"
 GROWING, READY, DELETING, GONE = "growing", "ready", "deleting", "gone"
 QUIET_S = 120.0  # an appended object that did not change for so long is complete
+_ONCE_TOLD = ("start_at", "duration_s", "sequence", "crc64", "content_type", "key_uri", "key_iv")
 _BATCH = 400  # ids in one statement; SQLite takes 999 parameters in its oldest versions
 
 
@@ -61,6 +62,8 @@ class Found:
         start_at: of the first frame; None: not known, then ``modified_at`` stands for it.
         duration_s: None: not known.
         stream: of a segment: the recorder's prefix below the camera's.
+        key_uri, key_iv: of an encrypted segment: where players get its key of AES-128, and the
+            initialization vector as 32 hex digits; None: it is in the clear.
         state: "growing" or "ready".
         seen_by: who told of it: "callback", "report" or "reconcile".
         seen_at: the server's time before the bucket was asked; None: ``modified_at``.
@@ -81,6 +84,8 @@ class Found:
     stream: str = ""
     sequence: int | None = None
     discontinuity: bool = False
+    key_uri: str | None = None
+    key_iv: str | None = None
     title: str | None = None
     state: str = READY
     seen_by: str = "reconcile"
@@ -112,6 +117,8 @@ class Recording:
     stream: str
     sequence: int | None
     discontinuity: bool
+    key_uri: str | None
+    key_iv: str | None
     title: str | None
     state: str
     keep: bool
@@ -302,7 +309,7 @@ def merged(row: Recording, found: Found, values: dict[str, Any]) -> dict[str, An
     if same:
         if row.state == DELETING or (row.state == READY and found.state == GROWING):
             taken["state"] = row.state
-        for name in ("start_at", "duration_s", "sequence", "crc64", "content_type"):
+        for name in _ONCE_TOLD:
             if getattr(found, name) in (None, ""):
                 taken[name] = getattr(row, name)
         taken["discontinuity"] = found.discontinuity or row.discontinuity

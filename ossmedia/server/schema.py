@@ -103,6 +103,8 @@ recordings = Table(
     Column("stream", String(1023), nullable=False),
     Column("sequence", BigInteger),
     Column("discontinuity", Boolean, nullable=False),
+    Column("key_uri", String(2000)),
+    Column("key_iv", String(32)),
     Column("title", String(1023)),
     Column("state", String(10), nullable=False),
     Column("keep", Boolean, nullable=False),

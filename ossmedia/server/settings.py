@@ -145,7 +145,8 @@ class PageSettings:
     Attributes:
         idle_timeout_s: without use a session ends after this time.
         session_life_s: in any case it ends after this.
-        media_origins: besides the bucket: where VOD's play addresses lead, for one.
+        media_origins: besides the bucket: where VOD's play addresses lead, and where the keys of
+            encrypted segments are.
     """
 
     idle_timeout_s: int = _set(12 * 3600, _number(60, 30 * 86_400, int))

@@ -33,6 +33,8 @@ def segment(
         stream="live",
         sequence=number,
         discontinuity=marked,
+        key_uri=None,
+        key_iv=None,
         title=None,
         state="ready",
         keep=False,
@@ -99,6 +101,27 @@ def test_where_something_is_missing_the_playlist_says_so(second: Recording, part
     text = playlist([segment(0), second], sign, ended=True)
     assert ("#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME" in text) == parted
     assert text.count("#EXT-X-PROGRAM-DATE-TIME") == 1 + parted
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_encrypted_segments_name_their_keys(live: bool) -> None:
+    """Each before the segment it is for, and none goes on where the next one is in the clear."""
+    uri = "https://keys.example/7"
+    one, two = (replace(segment(n), key_uri=uri, key_iv=f"{n:032x}") for n in (1, 2))
+    same = replace(two, sequence=3, start_at=segment(3).start_at, key="three")
+    many = [segment(0), one, two, same, segment(4)]
+    text = live_playlist(many, 0, 6.0, sign) if live else playlist(many, sign, ended=True)
+    wanted = ("#EXT-X-KEY", "https://oss")
+    assert [line.split("?")[0] for line in text.splitlines() if line.startswith(wanted)] == [
+        "https://oss/cams/cam-1/live/0.ts",
+        f'#EXT-X-KEY:METHOD=AES-128,URI="{uri}",IV=0x{1:032x}',
+        "https://oss/cams/cam-1/live/1.ts",
+        f'#EXT-X-KEY:METHOD=AES-128,URI="{uri}",IV=0x{2:032x}',
+        "https://oss/cams/cam-1/live/2.ts",
+        "https://oss/three",
+        "#EXT-X-KEY:METHOD=NONE",
+        "https://oss/cams/cam-1/live/4.ts",
+    ]
 
 
 def test_the_first_one_parts_nothing() -> None:

@@ -45,6 +45,45 @@ def test_a_segment_as_the_recorder_writes_it() -> None:
     assert (made.start_at, made.duration_s, made.discontinuity) == (NOW + 0.5, 6.006, True)
 
 
+IV = "0123456789abcdef0123456789ABCDEF"
+
+
+@pytest.mark.parametrize(
+    "uri", ["https://keys.example/k?id=7", "HTTP://keys/7", "/keys/7", "k/a:b"]
+)
+def test_an_encrypted_segment_tells_where_its_key_is(uri: str) -> None:
+    meta = {"ossmedia-key-uri": uri, "ossmedia-iv": IV, "ossmedia-key-id": "7"}
+    made = found(facts(SEGMENT, metadata=meta))
+    assert (made.key_uri, made.key_iv) == (uri, IV.lower())
+    assert found(facts(metadata=meta)).key_uri is None  # files are never encrypted by a recorder
+
+
+@pytest.mark.parametrize(
+    ("uri", "iv"),
+    [
+        ("", IV),
+        ("https://keys/7", ""),
+        ("https://keys/7", IV[1:]),
+        ("https://keys/7", IV + "0"),
+        ("https://keys/7", "g" * 32),
+        ("https://", IV),
+        ("https:///keys", IV),
+        ("javascript:alert(1)", IV),
+        ("data:;base64,AAAA", IV),
+        ("file:///etc/passwd", IV),
+        ('https://keys/7",IV=0x00', IV),
+        ("https://keys/7\n#EXT-X-ENDLIST", IV),
+        ("https://keys/7 8", IV),
+        ("https://keys/\u00e9", IV),
+        ("https://keys/" + "7" * 2000, IV),
+    ],
+)
+def test_a_key_that_cannot_be_is_not_said(uri: str, iv: str) -> None:
+    meta = {"ossmedia-key-uri": uri, "ossmedia-iv": iv}
+    made = found(facts(SEGMENT, metadata=meta))
+    assert (made.key_uri, made.key_iv) == (None, None)
+
+
 def test_a_segment_without_metadata_is_known_by_its_name() -> None:
     made = found(facts(SEGMENT))
     assert (made.kind, made.sequence, made.duration_s) == ("segment", 7, None)

@@ -66,6 +66,14 @@ def test_what_is_noted_can_be_read(index: Index) -> None:
     assert index.get("0" * 24) is None
 
 
+def test_a_look_that_does_not_tell_of_a_key_takes_none_away(index: Index) -> None:
+    told = index.record(found(key_uri="https://keys/7", key_iv="0" * 32))
+    assert (told.key_uri, told.key_iv) == ("https://keys/7", "0" * 32)
+    assert index.record(found(seen_at=START)).key_uri == "https://keys/7"
+    fresh = index.record(found(etag="B", modified_at=START))
+    assert (fresh.key_uri, fresh.key_iv) == (None, None), "a newer version in the clear"
+
+
 def test_repeating_changes_nothing(index: Index) -> None:
     news = found()
     first = index.record(news)
