@@ -48,9 +48,9 @@ def _lost(rig: Rig, seed: int, _folder: Path) -> Iterable[Tally]:
 
 
 def _resets(rig: Rig, seed: int, _folder: Path) -> Iterable[Tally]:
-    for operation in ("append", "put", "part", "initiate", "complete"):
+    for operation, mode in (*((name, "") for name in network.OPERATIONS), ("put", "xb")):
         for side in ("request", "answer"):
-            yield network.resets(rig, seed, operation, side, 64)
+            yield network.resets(rig, seed, operation, side, 64, mode)
 
 
 def _expiry(rig: Rig, seed: int, _folder: Path) -> Iterable[Tally]:

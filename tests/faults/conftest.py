@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.rig import Rig
-from tests.faults.tally import fresh_seed
+from tests.faults.tally import gate_seed
 
-SEED = fresh_seed()
+SEED = gate_seed()
 FAKETIME = [
     Path(folder) / "faketime" / "libfaketimeMT.so.1"
     for folder in ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib")
@@ -21,7 +21,7 @@ FAKETIME = [
 
 @pytest.fixture(scope="session")
 def seed() -> int:
-    """Another one in each run; FAULTS_SEED=n plays one again."""
+    """The same in each run; FAULTS_SEED=n plays another one."""
     return SEED
 
 
@@ -64,6 +64,6 @@ def pytest_terminal_summary(terminalreporter) -> None:
     ]
     reasons = sorted({str(report.longrepr[2]).removeprefix("Skipped: ") for report in ours})
     terminalreporter.write_line(
-        f"faults: seed {SEED} (FAULTS_SEED={SEED} plays it again), {len(ours)} skipped"
+        f"faults: seed {SEED} (FAULTS_SEED={SEED} plays it), {len(ours)} skipped"
         + "".join(f"; {reason}" for reason in reasons)
     )

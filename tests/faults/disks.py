@@ -38,6 +38,7 @@ def failing_calls(rig: Rig, seed: int, folder: Path, count: int) -> Tally:
         error = dice.choice(ERRORS[name])
         nth = f"{dice.randint(1, 25)}{dice.choice(['', '', '+'])}"
         camera = SpooledCamera(rig, folder / f"{number}", seed + number)
+        camera.orders["write_timeout_s"] = 0.05  # a disk that stays full refuses all 40 pieces
         phase = dice.choice(["write", "online"])
         ended = camera.live(phase, (name, nth), f"error={error}")
         where = f"{phase}: {error} from {name} {nth}"

@@ -95,6 +95,7 @@ def _one_expiry(
 ) -> None:
     mode = "wb" if phase == "complete" else dice.choice(["wb", "ab"])
     pieces = [dice.randbytes(BLOCK) for _ in range(3)] + [dice.randbytes(77)]
+    rig.cloud.reset_counters()
     if phase == "before":
         tokens.end()
     with bucket.open(key, mode, linger_s=3600, parallel=1) as file:
@@ -110,6 +111,8 @@ def _one_expiry(
 
 def _order(rig: Rig, dice, tokens: Endings, phase: str, mode: str) -> None:
     if phase == "between":
+        if mode == "wb":  # an append is stored by now; the first part shall be, too
+            _wait_for_a_part(rig)
         tokens.end()
         return
     operation = "AppendObject" if mode == "ab" else "UploadPart"
@@ -117,6 +120,13 @@ def _order(rig: Rig, dice, tokens: Endings, phase: str, mode: str) -> None:
         rig.cloud.fault("expire", operation="CompleteMultipartUpload")
     else:
         rig.cloud.fault("expire", operation=operation, body_bytes=dice.randint(0, BLOCK - 1))
+
+
+def _wait_for_a_part(rig: Rig) -> None:
+    end = time.monotonic() + 30
+    while not rig.cloud.counters()["requests"].get("UploadPart", 0):
+        assert time.monotonic() < end, "no part was sent"
+        time.sleep(0.001)
 
 
 def short_tokens(

@@ -6,8 +6,12 @@ the bytes object that was written; the judge is the cloud's own memory.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from itertools import pairwise
+
 from ossmedia import Credentials, UploadTicket, vod
-from ossmedia.errors import ObjectExists, StreamBroken
+from ossmedia.errors import StreamBroken
 from ossmedia.sts import TokenIssuer
 from ossmedia.vod_api import VodService
 from tests.faults.rig import BLOCK, QUICK, Rig
@@ -34,38 +38,46 @@ OPERATIONS = {
 CALLS = ("token", "vod")
 
 
-def store(rig: Rig, tally: Tally, operation: str, key: str, dice, **options) -> bool:
-    """One object by the way that uses ``operation``; verified. False: it was given up."""
-    written = dice.randbytes(_size(operation, dice))
-    mode = {"append": "ab", "put": dice.choice(["wb", "xb"])}.get(operation, "wb")
+def store(
+    rig: Rig,
+    tally: Tally,
+    operation: str,
+    key: str,
+    dice,
+    *,
+    size: int = 0,
+    mode: str = "",
+    parallel: int = 2,
+    **options,
+) -> bool:
+    """One object by the way that uses ``operation``, in three writes (three appends); verified.
+    False: it was given up.
+
+    Args:
+        size: bytes; 0: by the dice. mode: of ``open``; "": the operation's, by the dice.
+    """
+    written = dice.randbytes(size or _size(operation, dice))
+    mode = mode or {"append": "ab", "put": dice.choice(["wb", "xb"])}.get(operation, "wb")
+    edges = [len(written) * third // 3 for third in range(4)]
     with rig.bucket(**options) as bucket:
         try:
-            with bucket.open(key, mode, linger_s=3600) as file:
-                for start in range(0, len(written), len(written) // 3 + 1):
-                    file.write(written[start : start + len(written) // 3 + 1])
+            with bucket.open(key, mode, linger_s=3600, parallel=parallel) as file:
+                for start, end in pairwise(edges):
+                    file.write(written[start:end])
                     if mode == "ab":
                         file.sync(30)
         except StreamBroken as error:
-            _gave_up(rig, tally, key, mode, written, error)
+            tally.wrong.append(f"{key}: {error}")
             return False
     rig.verify(tally, file.result, written, key)
     return True
 
 
-def _gave_up(rig: Rig, tally: Tally, key: str, mode: str, written: bytes, error) -> None:
-    """Wrong, but for ``xb``: whose 409 it is cannot be told when no answer was lost; the object
-    must be whole then."""
-    if mode == "xb" and isinstance(error.__cause__, ObjectExists):
-        tally.add("own object refused")
-        tally.compare(written, rig.held(key) or b"", key)
-    else:
-        tally.wrong.append(f"{key}: {error}")
-
-
 def _size(operation: str, dice) -> int:
+    """Each write has a byte at least, so that there is a second and a third append to hit."""
     if operation in ("append", "put"):
-        return dice.choice([1, 100, 5000, dice.randint(1, BLOCK - 1)])
-    return dice.randint(BLOCK + 1, 4 * BLOCK)
+        return dice.choice([3, 100, 5000, dice.randint(3, BLOCK - 1)])
+    return dice.randint(2 * BLOCK + 1, 4 * BLOCK)  # three parts at least
 
 
 def lost_answers(rig: Rig, seed: int, operation: str, count: int) -> Tally:
@@ -82,7 +94,7 @@ def lost_answers(rig: Rig, seed: int, operation: str, count: int) -> Tally:
             match = OPERATIONS[operation]
             fault = rig.proxy.fault("swallow", match=match, after=after, hard=hard)
             store(rig, tally, operation, f"lost/{operation}-{number}", dice)
-        tally.tried += fault.acted
+        tally.tried += rig.proxy.settle(fault)
         rig.clear()
     # An upload id whose answer was lost is nobody's: at most one for each lost InitiateMultipart.
     left = rig.uploads() - before
@@ -139,43 +151,54 @@ def twice(rig: Rig, seed: int, count: int) -> Tally:
     initiated = 0
     for number in range(count):
         operation = dice.choice(list(OPERATIONS))
+        many = operation in ("append", "part")  # of its kind, so that there is a next one
+        late = many and dice.random() < 0.5
         fault = rig.proxy.fault(
             "twice",
             match=OPERATIONS[operation],
-            after=dice.randint(0, 1) if operation in ("append", "part") else 0,
-            late=dice.random() < 0.4,
+            after=dice.randint(0, 1) if many else 0,
+            late=late,
             sees=dice.choice(["first", "second"]),
         )
-        store(rig, tally, operation, f"twice/{number}-{operation}", dice)
-        if operation == "initiate":
-            initiated += fault.acted
-        tally.tried += fault.acted
+        parallel = 1 if late else 2
+        store(rig, tally, operation, f"twice/{number}-{operation}", dice, parallel=parallel)
+        tally.tried += rig.proxy.settle(fault)
+        initiated += fault.acted * (operation == "initiate")
         rig.clear()
     left = rig.uploads() - before
     tally.expect(left <= initiated, f"{left} uploads left behind")
     return tally
 
 
-def resets(rig: Rig, seed: int, operation: str, side: str, offsets: int = 64) -> Tally:
+def resets(
+    rig: Rig, seed: int, operation: str, side: str, offsets: int = 64, mode: str = ""
+) -> Tally:
     """RST after so many bytes of the request, or of the answer: at every edge, and spread evenly
-    between."""
-    tally = Tally(f"reset in {operation}'s {side}", seed)
+    between. All objects are of one size and one mode, so that the first one's lengths hold for
+    all; an answer that is shorter (its CRC-64 has less digits) is reset at its end.
+
+    Args:
+        mode: of ``open``; "": the operation's.
+    """
+    tally = Tally(f"reset in {operation}'s {side}{f', {mode}' if mode else ''}", seed)
     dice = tally.dice()
+    kind = {"mode": mode or ("ab" if operation == "append" else "wb")}
+    kind["size"] = _size(operation, dice)
     rig.proxy.clear()
-    store(rig, tally, operation, f"reset/{operation}-{side}", dice)
+    where = f"reset/{operation}-{side}-{kind['mode']}"
+    store(rig, tally, operation, f"{where}-0000000", dice, **kind)
     length = max(getattr(seen, side) for seen in rig.proxy.exchanges if _is(operation, seen.line))
     for place in _spread(length, offsets):
+        rig.clear()
         fault = rig.proxy.fault("reset", match=OPERATIONS[operation], side=side, at=place)
-        store(rig, tally, operation, f"reset/{operation}-{side}-{place}", dice)
-        tally.tried += fault.acted
+        store(rig, tally, operation, f"{where}-{place + 1:07d}", dice, **kind)
+        tally.tried += rig.proxy.settle(fault)
         rig.clear()
     tally.expect(tally.tried == offsets, f"only {tally.tried} of {offsets} resets struck")
     return tally
 
 
 def _is(operation: str, line: str) -> bool:
-    from fnmatch import fnmatchcase
-
     return fnmatchcase(line, OPERATIONS[operation])
 
 
@@ -191,7 +214,7 @@ def flipped_bits(rig: Rig, seed: int, count: int) -> Tally:
     """One bit of a request, head or body, or of its answer is turned on the way."""
     tally = Tally("flipped bits", seed)
     dice = tally.dice()
-    for number in range(count):
+    for number in _until(tally, count):
         operation = dice.choice(["append", "put", "part"])
         side = dice.choice(["request", "answer"])
         at = dice.randint(0, 1500) if side == "request" else dice.randint(0, 350)
@@ -207,7 +230,7 @@ def flipped_under_tls(cloud, ca_file, seed: int, count: int) -> Tally:
     tally = Tally("flipped bits under TLS", seed)
     dice = tally.dice()
     with Rig(cloud, seed, ca_file) as rig:
-        for number in range(count):
+        for number in _until(tally, count):
             operation = dice.choice(["append", "put", "part"])
             side = dice.choice(["request", "answer"])
             at = dice.randint(0, 3000 if side == "request" else 900)
@@ -216,6 +239,15 @@ def flipped_under_tls(cloud, ca_file, seed: int, count: int) -> Tally:
             tally.tried += fault.acted
             rig.clear()
     return tally
+
+
+def _until(tally: Tally, count: int) -> Iterator[int]:
+    """Numbers, until so many faults have struck: not every place that is thrown is in a message."""
+    for number in range(10 * count):
+        if tally.tried == count:
+            return
+        yield number
+    tally.expect(False, f"only {tally.tried} of {count} faults struck")
 
 
 def _store_or_refuse(rig: Rig, tally: Tally, operation: str, key: str, dice) -> None:

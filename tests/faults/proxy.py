@@ -12,6 +12,7 @@ import asyncio
 import random
 import socket
 import threading
+import time
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -31,6 +32,8 @@ ACTIONS = {
     "twice": "the server gets the request a second time: at once, or behind the next matching one",
 }
 
+AT_THE_END = ("reset", "cut", "half_close", "stall", "unread")
+
 
 @dataclass(slots=True)
 class Fault:
@@ -39,13 +42,13 @@ class Fault:
     Fields:
         match: glob over "METHOD target", such as ``POST *append*``.
         side: "request" or "answer".
-        at: bytes of that side that pass first.
+        at: bytes of that side that pass first; all but ``flip`` strike a shorter one at its end.
         after: matching exchanges to let pass. times: then so many are hit; 0: all.
         chance: share of the matching exchanges that are hit, by the proxy's own dice.
         sees: which answer of ``twice`` the client gets, "first" or "second".
         late: ``twice``: the second delivery comes behind the next matching exchange.
         hard: ``swallow``: RST instead of a close.
-        hits: exchanges it was ordered for. acted: those it really changed (their byte ``at`` came).
+        hits: exchanges it was ordered for. acted: those it really changed.
     """
 
     action: str
@@ -139,6 +142,11 @@ class Side:
             if len(data) >= left:
                 await self._act(fault)
 
+    async def end(self) -> None:
+        """The last byte has passed: what was ordered for a later one strikes now."""
+        if self.fault is not None and self.fault.action in AT_THE_END:
+            await self._act(self.fault)
+
     async def _pass(self, data: bytes) -> None:
         await self.proxy.open.wait()
         self.passed += len(data)
@@ -209,6 +217,8 @@ class FaultProxy:
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         # A small window, set before the handshake: a sender that is not read is stopped soon.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        # asyncio knows no TCP in a socket that it did not make, and leaves the delays on.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = listener.getsockname()[1]
         self.endpoint = f"http://127.0.0.1:{self.port}"
         server = await asyncio.start_server(self._accepted, sock=listener, limit=65_536)
@@ -236,6 +246,19 @@ class FaultProxy:
         fault = Fault(action, **fields)
         self.faults.append(fault)
         return fault
+
+    def settle(self, fault: Fault, seconds: float = 10.0) -> bool:
+        """Waits until the fault has struck: the client may have its answer before that. What is
+        still held back for a next exchange comes now.
+
+        Returns:
+            Whether it has struck.
+        """
+        asyncio.run_coroutine_threadsafe(self._deliver_held(), self._loop).result(seconds)
+        end = time.monotonic() + seconds
+        while not fault.acted and time.monotonic() < end:
+            time.sleep(0.001)
+        return fault.acted > 0
 
     def clear(self) -> None:
         """Forgets faults and exchanges, heals the network and ends what still stands still."""
@@ -327,16 +350,18 @@ class FaultProxy:
             async for piece in body_pieces(answer, up_reader, head.method):
                 await side.write(piece)
             record.answer = side.passed
+            await side.end()
             return
         first = await self._whole_answer(head, up_reader)
-        fault.acted += 1
         if fault.action == "swallow":
+            fault.acted += 1
             raise Torn(hard=fault.hard)
         if fault.late:
             self._late.append(Late(fault, bytes(kept)))
             await side.write(first)
             return
         second = await self._deliver(bytes(kept), head)
+        fault.acted += 1
         await side.write(first if fault.sees == "first" else second)
 
     async def _whole_answer(self, head: Head, reader: asyncio.StreamReader) -> bytes:
@@ -357,13 +382,21 @@ class FaultProxy:
     async def _deliver_late(self, line: str) -> None:
         """What was held back comes now, behind this exchange; but not behind its own."""
         for held in list(self._late):
-            if not fnmatchcase(line, held.fault.match):
+            if held not in self._late or not fnmatchcase(line, held.fault.match):
                 continue
             if held.own:
                 held.own = False
                 continue
             self._late.remove(held)
-            await self._deliver(held.request, Head(held.request))
+            await self._deliver_again(held)
+
+    async def _deliver_held(self) -> None:
+        while self._late:
+            await self._deliver_again(self._late.pop(0))
+
+    async def _deliver_again(self, held: Late) -> None:
+        await self._deliver(held.request, Head(held.request))
+        held.fault.acted += 1
 
     def _pick(self, line: str) -> Fault | None:
         for fault in self.faults:
@@ -380,6 +413,7 @@ async def _send(head: Head, reader, side: Side, kept: bytearray | None) -> None:
         if kept is not None:
             kept += piece
         await side.write(piece)
+    await side.end()
 
 
 async def _copy(reader: asyncio.StreamReader, side: Side) -> None:

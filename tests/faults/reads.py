@@ -38,7 +38,7 @@ def cut_answers(rig: Rig, seed: int, count: int) -> Tally:
             except OssMediaError as error:
                 tally.expect(error.retryable, f"{call}: {error!r}")
                 tally.add("given up")
-            tally.tried += fault.acted
+            tally.tried += rig.proxy.settle(fault)
             rig.clear()
     return tally
 
