@@ -313,7 +313,7 @@ class Spool:
         self._check()
         return SpoolStatus(
             **self._shelf.numbers(),
-            tombstones=len(self._state.tombstones()),
+            tombstones=self._state.count_tombstones(),
             disk_bytes=self._room.used,
             max_bytes=self._room.max_bytes,
             quarantined=files_in(self._quarantine),

@@ -79,12 +79,12 @@ class Appending:
             self._look()
             return False
         item = self.item
+        self._cursor.seek(item.position)  # a step that failed may have read further
         limit = item.readable(len(self._room))
         try:
             start, count = self._cursor.read(self._room, limit)
         except Damaged as damage:
             self._ledger.lose(item, damage)
-            self._cursor.seek(damage.last)
             return False
         if count:
             self._append(start, count)
@@ -105,7 +105,6 @@ class Appending:
             return
         answer = self._send(self._room[:count])
         if answer is None:
-            self._cursor.seek(start)
             return
         sent = answer.sent_crc64
         whole = crc64_combine(now["crc64"], sent, count)
@@ -117,7 +116,6 @@ class Appending:
                 raise errors.ProtocolError(text, maybe_done=True)
         except OssMediaError:
             self._asked = False
-            self._cursor.seek(start)
             raise
         self._doubt = self._refused = False
         self._confirm([(start, count, sent)], whole)
@@ -129,8 +127,7 @@ class Appending:
         to be asked."""
         now = self._now
         if not now["known"]:
-            now["known"] = True
-            self._ledger.save(self.item, durable=True)
+            self._ledger.save(self.item, durable=True, known=True)
         headers = self.item.headers if now["length"] == 0 else ""
         now["requests"] += 1
         try:
@@ -138,8 +135,6 @@ class Appending:
                 "POST", now["name"], f"append&position={now['length']}", headers, body
             )
         except OssMediaError as error:
-            self._cursor.close()
-            self._cursor.position = self.item.position
             if isinstance(error, Conflict):
                 self._asked, self._doubt = False, True
                 if not self._refused:

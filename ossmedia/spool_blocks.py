@@ -163,12 +163,17 @@ def find_block(
     and its header. None: there is no other in the file.
 
     Args:
-        read: gives bytes of the file from a position on, and how many; fewer at its end.
+        read: gives bytes of the file from a position on, and how many; fewer at its end, and before
+            what cannot be read.
         end: the file's length.
     """
-    position = aligned(position, BLOCK_HEADER)
+    position, leap = aligned(position, BLOCK_HEADER), PAGE
     while position < end:
         window = bytes(read(position, _STEP + BLOCK_HEADER))
+        if not window:  # one bad sector costs a page; a dead disk is not asked for each of them
+            position, leap = aligned(position + 1, leap), min(2 * leap, _STEP)
+            continue
+        leap = PAGE
         marks = window[:_STEP:BLOCK_HEADER]  # where a header could begin
         at = marks.find(_MARK_BYTE)
         while at >= 0:
@@ -177,5 +182,6 @@ def find_block(
             if block is not None:
                 return position + place, block
             at = marks.find(_MARK_BYTE, at + 1)
-        position += _STEP
+        whole = len(window) - len(window) % BLOCK_HEADER
+        position += max(min(whole, _STEP), BLOCK_HEADER)
     return None

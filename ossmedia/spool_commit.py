@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Committer"]
 
+_PAUSE_S = 1.0  # a disk that fails is tried again so seldom, unless somebody asks
+
 
 class Committer:
     """One thread for one spool, started at the first byte.
@@ -57,7 +59,9 @@ class Committer:
         self._changed = threading.Condition()
         self._dirty: dict[int, Item] = {}
         self._garbage: list[Extent] = []
+        self._stuck: list[Extent] = []  # could not be unlinked; tried again with the next ones
         self._asked = self._served = 0
+        self._outcomes: dict[int, str | None] = {}  # of those who wait for a round
         self._closing = False
         self._thread: threading.Thread | None = None
         self.error = ""
@@ -88,14 +92,18 @@ class Committer:
             self._start()
             self._asked += 1
             mine = self._asked
+            self._outcomes[mine] = None
             self._changed.notify_all()
-            while self._served < mine:
-                left = None if end is None else end - self._clock.monotonic()
-                if left is not None and left <= 0:
-                    raise RequestTimeout(f"spool: not on stable storage within {timeout_s} s")
-                self._clock.wait(self._changed, left)
-            if self.error:
-                raise SpoolError(f"spool: not on stable storage: {self.error}")
+            try:
+                while (failed := self._outcomes[mine]) is None:
+                    left = None if end is None else end - self._clock.monotonic()
+                    if left is not None and left <= 0:
+                        raise RequestTimeout(f"spool: not on stable storage within {timeout_s} s")
+                    self._clock.wait(self._changed, left)
+            finally:
+                del self._outcomes[mine]
+            if failed:
+                raise SpoolError(f"spool: not on stable storage: {failed}")
 
     def close(self) -> None:
         """A last round, then the thread ends."""
@@ -119,7 +127,8 @@ class Committer:
             with self._changed:
                 while not (self._dirty or self._garbage or self._due() or self._closing):
                     self._clock.wait(self._changed, None)
-                end = self._clock.monotonic() + self._interval_s
+                pause = max(self._interval_s, _PAUSE_S) if self.error else self._interval_s
+                end = self._clock.monotonic() + pause
                 while not self._due() and (left := end - self._clock.monotonic()) > 0:
                     self._clock.wait(self._changed, left)
                 asked, last = self._asked, self._closing
@@ -129,6 +138,9 @@ class Committer:
             with self._changed:
                 self.error = failed
                 self._served = asked
+                for waiting, outcome in self._outcomes.items():
+                    if waiting <= asked and outcome is None:
+                        self._outcomes[waiting] = failed
                 self._changed.notify_all()
                 if last:
                     return
@@ -137,7 +149,8 @@ class Committer:
         return self._asked > self._served or self._closing
 
     def _round(self, dirty: list[Item], garbage: list[Extent]) -> str:
-        """Returns what failed; "" when nothing did."""
+        """Returns what failed; "" when nothing did. What was not made durable stays dirty, so that
+        every later round fails until it is."""
         failed = ""
         for item in dirty:
             try:
@@ -155,17 +168,18 @@ class Committer:
             with self._changed:
                 self._garbage += garbage
         else:
-            self._throw_away(garbage)
+            self._throw_away([*self._stuck, *garbage])
         return failed
 
     def _commit(self, item: Item) -> None:
         files, end = item.unsynced()
+        damages: list[Damaged] = []
         try:
             if any(file.poisoned for file in files):
                 raise OSError("a sync failed before")
             self._sync_files(files)
         except OSError:
-            self._lost(item, item.rescue(self._data))
+            self._freed(-item.rescue(self._data, lambda found: self._lost(item, found, damages)))
             files, end = item.unsynced()
             self._sync_files(files)
         complete = item.synced(files, end)
@@ -175,14 +189,22 @@ class Committer:
             item.recorded = ended
             for extent in complete:
                 extent.sealed = True
+        if damages:  # once: who asked was promised these bytes
+            raise OSError(f"lost before they were durable: {damages[0]}")
 
-    def _lost(self, item: Item, damages: list[Damaged]) -> None:
-        """What even the kernel does not hold any more."""
-        stones = [Tombstone(item.id, item.key, d.first, d.last, d.reason) for d in damages]
-        if stones:
-            with item.lock:
-                item.dropped += sum(stone.last - stone.first for stone in stones)
-                self._state.drop(item, stones)
+    def _lost(self, item: Item, found: list[Damaged], damages: list[Damaged]) -> None:
+        """What even the kernel does not hold any more. The item's lock is held."""
+        stones = []
+        for damage in found:
+            if damage.first < item.busy_to and damage.last > item.position:
+                # Whether they arrive is not known yet; they are the delivery's to report.
+                raise OSError(f"being sent, and lost on the disk: {damage}")
+            if damage.first >= item.position:
+                first, last = damage.first, damage.last
+                stones.append(Tombstone(item.id, item.key, first, last, damage.reason))
+                damages.append(damage)
+        self._state.drop(item, stones)
+        item.dropped += sum(stone.last - stone.first for stone in stones)
 
     def _sync_files(self, files: list[Tail]) -> None:
         for file in files:
@@ -197,14 +219,14 @@ class Committer:
                 file.named = True
 
     def _throw_away(self, garbage: list[Extent]) -> None:
-        freed = 0
+        freed, self._stuck = 0, []
         for extent in garbage:
             try:
                 os.unlink(extent.path)
             except FileNotFoundError:
                 pass
-            except OSError as error:
-                self.error = str(error)
+            except OSError:
+                self._stuck.append(extent)
                 continue
             freed += extent.size
         if freed:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import threading
 
-from ossmedia.errors import Conflict, NetworkError, ObjectTooLarge, OssMediaError
+from ossmedia.errors import Conflict, NetworkError, ObjectTooLarge, OssMediaError, SpoolError
+from ossmedia.retry import final
 from ossmedia.spool_append import Appending
 from ossmedia.spool_ledger import log
 from ossmedia.spool_whole import Whole
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ossmedia.clock import Clock
     from ossmedia.spool_item import Item
     from ossmedia.spool_ledger import Ledger
+    from ossmedia.session import Session
     from ossmedia.spool_link import Link
 
     Delivery = Appending | Whole
@@ -189,6 +191,8 @@ class Drain:
     def _step(self, item: Item, link: Link) -> None:
         try:
             over = item.gone or self._deliveries[item.id].step() or item.gone
+        except SpoolError as error:  # the disk: no reason to ask OSS less
+            self._failed(item, link, SpoolError(f"{error}", retryable=True))
         except OssMediaError as error:
             self._failed(item, link, error)
         except Exception as error:  # a file that went away, a bucket that was closed
@@ -215,7 +219,7 @@ class Drain:
             return
         self._failures += 1
         self.error = item.error = str(error)
-        delay = link.session.recover(error, self._failures)
+        delay = self._delay(link.session, error)
         now = self._clock.monotonic()
         if isinstance(error, Conflict | ObjectTooLarge):
             item.final = True
@@ -225,9 +229,17 @@ class Drain:
             self._not_before = now + min(delay, _LONGEST_DELAY_S)
         log("warning", "spool: %s: %s", item.key, error)
 
+    def _delay(self, session: Session, error: OssMediaError) -> float | None:
+        """Seconds to the next try, of anything; None: another does not help soon. Bytes that were
+        damaged on their way, however often, are sent again: here they are whole."""
+        delay = session.recover(error, self._failures)
+        if delay is None and not final(error) and final(error, self._failures):
+            delay = session.retry.delay(self._failures, error, session.random)
+        return delay
+
     def _hopeless(self, item: Item, link: Link, error: OssMediaError, now: float) -> bool:
         """OSS answers, and for a long time says no to this very object: others may go on."""
-        if isinstance(error, NetworkError):
+        if isinstance(error, NetworkError | SpoolError):
             return False
         if item.refused_since is None:
             item.refused_since = now

@@ -27,6 +27,7 @@ __all__ = [
     "file_name",
     "parse_file_name",
     "sync_folder",
+    "unlink",
 ]
 
 GATHERED = 64 << 10  # bytes: small writes share a block up to this; its header is 0.05 % of them
@@ -115,7 +116,7 @@ class Tail:
             _write(self.fd, raw, b"", 0)
         except OSError:
             os.close(self.fd)
-            _unlink(path)
+            unlink(path)
             raise
         self.extent = Extent(path, number, start, start, size=len(raw), salt=salt, first=len(raw))
         self.synced = synced
@@ -186,9 +187,9 @@ class Tail:
         self.extent.path = path
 
     def remove(self) -> None:
-        """The file goes. If the disk refuses even that, the next opening finds it."""
+        """The file goes; see ``unlink``."""
         self.close()
-        _unlink(self.extent.path)
+        unlink(self.extent.path)
 
     def close(self) -> None:
         """Gives the descriptor back; the file stays."""
@@ -218,7 +219,8 @@ def _write(fd: int, header: bytes, data: memoryview | bytes, at: int) -> None:
         done += count
 
 
-def _unlink(path: str) -> None:
+def unlink(path: str) -> None:
+    """If the disk refuses even that, the next opening finds the file."""
     try:
         os.unlink(path)
     except OSError:

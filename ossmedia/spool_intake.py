@@ -11,7 +11,7 @@ import errno
 import os
 
 from ossmedia.errors import ObjectTooLarge, SpoolError, SpoolFull, StreamBroken
-from ossmedia.spool_files import sync_folder
+from ossmedia.spool_files import sync_folder, unlink
 from ossmedia.spool_room import footprint
 from ossmedia.spool_values import Tombstone
 from ossmedia.spool_whole import MOST_PARTS
@@ -74,10 +74,14 @@ class Intake:
             SpoolFull, SpoolError, StreamBroken, ObjectTooLarge.
         """
         self._check_size(item, len(data))
-        done = 0
+        began, done, refused = self._clock.monotonic(), 0, False
         try:
             while done < len(data):
-                done += self._some(item, data[done:], timeout_s)
+                rest = data[done:]
+                if not self._policy.admit(item, len(rest), began, timeout_s, refused=refused):
+                    return done + self._refuse(item, len(rest))
+                count = self._some(item, rest)
+                done, refused = done + count, count < len(rest)
         except SpoolFull as full:
             full.characters_written = done
             raise
@@ -94,9 +98,9 @@ class Intake:
         if limit and item.options.get("on_full") == "raise" and end > limit:
             raise ObjectTooLarge(f"{item.key}: an appended object ends at {limit} bytes")
 
-    def _some(self, item: Item, data: memoryview, timeout_s: float | None) -> int:
-        if not self._policy.admit(item, len(data), timeout_s):
-            return self._refuse(item, len(data))
+    def _some(self, item: Item, data: memoryview) -> int:
+        """Returns how many bytes the disk took, for which there is room: fewer when it is full all
+        the same."""
         aside = footprint(len(data))
         with item.lock:
             if item.gone:
@@ -162,26 +166,35 @@ class Intake:
         Raises:
             SpoolFull, SpoolError.
         """
-        if not self._policy.admit(item, len(data), timeout_s):
-            item.end = item.dropped = len(data)
-            lost = [Tombstone(item.id, item.key, 0, len(data), self._policy.name)]
-            self._state.finish(item, None, lost, durable=True)
-            self._shelf.count(item)
-            return False
+        began, refused = self._clock.monotonic(), False
+        while self._policy.admit(item, len(data), began, timeout_s, refused=refused):
+            if self._stored(item, data):
+                self._shelf.add(item)
+                self._drain.poke()
+                return True
+            refused = True
+        item.end = item.dropped = len(data)
+        lost = [Tombstone(item.id, item.key, 0, len(data), self._policy.name)]
+        self._state.finish(item, None, lost, durable=True)
+        self._shelf.count(item)
+        return False
+
+    def _stored(self, item: Item, data: memoryview) -> bool:
+        """False: the disk is full, although there seemed to be room; nothing of it is left."""
         aside = footprint(len(data))
         try:
             self._store(item, data)
         except OSError as error:
             for extent in item.extents:
-                os.unlink(extent.path)
+                unlink(extent.path)
+            item.extents, item.end, item.grown = [], 0, 0
+            item.ended = item.recorded = False
             self._room.give(aside)
             if error.errno not in _FULL:
                 raise SpoolError(f"{item.key}: {error.strerror or error}") from error
             self._room.refused()
-            raise SpoolFull(f"{item.key}: {error.strerror}") from error
+            return False
         self._room.give(aside - item.grown)
-        self._shelf.add(item)
-        self._drain.poke()
         return True
 
     def _store(self, item: Item, data: memoryview) -> None:

@@ -152,15 +152,21 @@ class Item:
             file.close()
         return complete
 
-    def rescue(self, folder: str) -> list[Damaged]:
+    def rescue(self, folder: str, report: Callable[[list[Damaged]], object]) -> int:
         """Writes what is not durable into a new file, from what the kernel still holds of the old
-        ones, which could not be synced: those pages must not be believed any more. Returns what is
-        lost already.
+        ones, which could not be synced: those pages must not be believed any more. Returns by how
+        much the files have grown.
+
+        Args:
+            report: writes down what is lost already, before the old files go.
 
         Raises:
             OSError: nothing has changed.
         """
         with self.lock:
+            if self.gone:
+                return 0
+            before_bytes = self.disk_bytes()
             if self.tail is not None:
                 self.tail.freeze()
             old = list(self.extents)
@@ -175,6 +181,8 @@ class Item:
                 lost = self._copy(old, before[3], folder)
                 for file in [*self.rolled, *([self.tail] if self.tail else [])]:
                     file.rename()
+                if lost:
+                    report(lost)
             except BaseException:
                 made = [*self.rolled, *([self.tail] if self.tail else [])]
                 self.tail, self.rolled, self.extents, self.end = before
@@ -185,12 +193,13 @@ class Item:
                 self._ending = ""
             for extent in kept:
                 extent.end = min(extent.end, self.durable)
+            grown = self.disk_bytes() - before_bytes
         for file in files:
             if file.extent in kept:
                 file.close()
             else:
                 file.remove()
-        return lost
+        return grown
 
     def _copy(self, old: list[Extent], end: int, folder: str) -> list[Damaged]:
         lost: list[Damaged] = []
@@ -265,13 +274,10 @@ class Item:
         return sum(extent.size for extent in self.extents)
 
     def finished(self) -> list[Extent]:
-        """The extents that hold nothing any more that is needed; taken from the list."""
-        with self.lock:
-            if self.whole:
-                return []
-            done = [e for e in self.extents if e.sealed and e.end <= self.position]
-            self.extents = [e for e in self.extents if e not in done]
-            return done
+        """The extents that hold nothing any more that is needed. The lock is held."""
+        if self.whole or self.gone:
+            return []
+        return [e for e in self.extents if e.sealed and e.end <= self.position]
 
     def close(self) -> None:
         """Gives the descriptors back. The lock is held."""

@@ -7,6 +7,7 @@ moment. It never talks to OSS.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -15,7 +16,7 @@ from ossmedia.spool_values import Tombstone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ossmedia.model import Receipt
     from ossmedia.spool_commit import Committer
@@ -56,20 +57,25 @@ class Ledger:
     def log(self, text: str) -> None:
         log("warning", text)
 
-    def save(self, item: Item, *, durable: bool) -> None:
-        """What the delivery must know after a restart."""
+    def save(self, item: Item, *, durable: bool, **news: object) -> None:
+        """What the delivery must know after a restart; the news count once they are written down.
+
+        Raises:
+            SpoolError.
+        """
         with item.lock:
             if not item.gone:
-                self._state.progress(item, durable=durable)
+                with _all_or_nothing(item, news):
+                    self._state.progress(item, durable=durable)
 
     def stored(self, item: Item) -> None:
         """OSS confirmed more of an appended object; files that are through are let go."""
-        done = item.finished()
-        if done:
-            with item.lock:
-                if not item.gone:
-                    self._state.release(item, done)
-            self._committer.discard(done)
+        with item.lock:
+            done = item.finished()
+            if done:
+                self._state.release(item, done)
+                item.extents = [extent for extent in item.extents if extent not in done]
+        self._committer.discard(done)
         self.tell(item, item.acked)
 
     def tell(self, item: Item, stored: int) -> None:
@@ -92,10 +98,10 @@ class Ledger:
             if item.gone:
                 return
             stone = Tombstone(item.id, item.key, damage.first, damage.last, damage.reason)
+            with _all_or_nothing(item, {"position": damage.last}):
+                self._state.drop(item, [stone], progress=True)
             item.position = damage.last
             item.dropped += damage.last - damage.first
-            item.progress["position"] = item.position
-            self._state.drop(item, [stone], progress=True)
         self._note(f"{item.key}: {damage}")
 
     def _keep(self, path: str) -> None:
@@ -128,6 +134,18 @@ class Ledger:
             self.tell(item, item.end)
         self._left(item)
         return True
+
+
+@contextlib.contextmanager
+def _all_or_nothing(item: Item, news: dict[str, object]) -> Iterator[None]:
+    before = dict(item.progress)
+    item.progress.update(news)
+    try:
+        yield
+    except BaseException:
+        item.progress.clear()
+        item.progress.update(before)
+        raise
 
 
 def log(level: str, text: str, *values: object) -> None:

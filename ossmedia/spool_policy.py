@@ -55,25 +55,39 @@ class Policy:
         self._items = items
         self._left = left
 
-    def admit(self, item: Item, length: int, timeout_s: float | None) -> bool:
+    def admit(
+        self,
+        item: Item,
+        length: int,
+        began: float,
+        timeout_s: float | None,
+        *,
+        refused: bool = False,
+    ) -> bool:
         """Room for so many bytes of the object's stream, set aside; False: they are to be dropped.
 
+        Args:
+            began: when the caller's call did, on the monotonic clock.
+            refused: the disk has just refused them, whatever room there seems to be.
+
         Raises:
-            SpoolFull: by "block" after ``timeout_s``, or when no waiting can help; by "reject".
+            SpoolFull: by "block" ``timeout_s`` after ``began``, or when no waiting can help; by
+                "reject".
         """
         size = footprint(length)
-        if self._room.take(size):
+        if not refused and self._room.take(size):
             return True
         if self.name == "drop_oldest":
-            self._drop_oldest(size)
-            return self._room.take(size)
+            freed = self._drop_oldest(size)
+            return (freed > 0 or not refused) and self._room.take(size)
         if self.name == "drop_newest":
             return False
         if self.name == "reject":
             raise SpoolFull(f"{item.key}: the spool is full ({self._room.used} bytes)")
         self._check_hope(item, size)
-        end = None if timeout_s is None else self._clock.monotonic() + timeout_s
-        if self._room.wait(size, end):
+        end = None if timeout_s is None else began + timeout_s
+        late = refused and end is not None and self._clock.monotonic() >= end
+        if not late and self._room.wait(size, end):
             return True
         raise SpoolFull(f"{item.key}: the spool was full for {timeout_s} s")
 
@@ -107,12 +121,19 @@ class Policy:
         with item.lock:
             if item.gone:
                 return False
-            lost = _unheld(item, reason)
-            item.dropped += sum(stone.last - stone.first for stone in lost)
+            lost, before = _unheld(item, reason), item.dropped
             extents = [] if keep else item.extents
-            self._state.finish(item, None, lost, durable=True)
+            # What a writer was told is dropped counts already, but is not written down.
+            told = item.lost[1] - item.lost[0] if item.lost else 0
+            item.dropped += sum(stone.last - stone.first for stone in lost) - told
+            try:
+                self._state.finish(item, None, lost, durable=True)
+            except BaseException:
+                item.dropped = before
+                raise
             item.close()
             item.gone = item.ended = True
+            item.lost = ()
             item.tail, item.rolled, item.extents = None, [], []
         self._committer.discard(extents, at_once=True)
         self._left(item)
@@ -132,11 +153,11 @@ class Policy:
             self._state.drop(item, [stone])
             item.lost = ()
 
-    def _drop_oldest(self, size: int) -> None:
+    def _drop_oldest(self, size: int) -> int:
         """Frees so many bytes, if it can: whole objects that have ended, ranges of others. Files
-        that are complete and not durable yet can be dropped after a commit."""
+        that are complete and not durable yet can be dropped after a commit. Returns how many."""
+        freed = 0
         for _ in range(2):
-            freed = 0
             for item in self._items():
                 if freed >= size:
                     break
@@ -147,9 +168,10 @@ class Policy:
             try:
                 self._committer.sync()
             except SpoolError:
-                return  # whether there is room now, the room knows
+                break  # whether there is room now, the room knows
             if freed >= size:
-                return
+                break
+        return freed
 
     def _drop_whole(self, item: Item) -> int:
         with item.lock:
@@ -182,8 +204,6 @@ def _unheld(item: Item, reason: str) -> Iterable[Tombstone]:
     lost = []
     if item.lost:
         lost.append(Tombstone(item.id, item.key, *item.lost, "drop_newest"))
-        item.dropped -= item.lost[1] - item.lost[0]
-        item.lost = ()
     for extent in item.extents:
         first = max(extent.start, item.position)
         if extent.end > first:

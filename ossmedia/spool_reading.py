@@ -79,8 +79,8 @@ class _Window:
                 if not count:
                     break
                 done += count
-        except OSError:
-            return 0
+        except OSError:  # a sector that cannot be read; what stands before it can
+            return done
         return done
 
 

@@ -82,8 +82,9 @@ class Room:
                 self.changed.notify_all()
 
     def freed(self, size: int) -> None:
-        """Files were unlinked."""
-        self._closed_until = 0.0
+        """Files were unlinked; negative: they grew without having asked."""
+        if size > 0:
+            self._closed_until = 0.0
         self.give(size)
 
     def wait(self, size: int, end: float | None) -> bool:

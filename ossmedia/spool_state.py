@@ -69,6 +69,7 @@ class State:
     def __init__(self, path: str, *, read_only: bool = False) -> None:
         self._lock = allocate_lock()
         self._reserve = f"{path}-reserve"
+        self._stones = 0
         self.made = not os.path.exists(path)
         if read_only and self.made:
             raise SpoolError(f"{path}: there is no spool")
@@ -191,14 +192,29 @@ class State:
             )
 
     def tombstones(self, item: int | None = None) -> list[Tombstone]:
+        """Raises SpoolError."""
         where, values = ("", ()) if item is None else (" WHERE item = ?", (item,))
         text = f"SELECT item, key, first, last, reason FROM tombstones{where} ORDER BY id"  # noqa: S608
-        with self._lock:
-            return [Tombstone(*row) for row in self._db.execute(text, values)]
+        return [Tombstone(*row) for row in self._asked(text, values)]
+
+    def count_tombstones(self) -> int:
+        """As many as there are, or were when the disk could last be read."""
+        try:
+            ((self._stones,),) = self._asked("SELECT count(*) FROM tombstones")
+        except SpoolError:
+            return self._stones
+        return self._stones
+
+    def _asked(self, text: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            with self._lock:
+                return self._db.execute(text, values).fetchall()
+        except sqlite3.Error as error:
+            raise SpoolError(f"state.db: {error}") from error
 
     def receipts(self) -> list[Delivered]:
-        with self._lock:
-            rows = self._db.execute("SELECT * FROM receipts ORDER BY item").fetchall()
+        """Raises SpoolError."""
+        rows = self._asked("SELECT * FROM receipts ORDER BY item")
         return [
             Delivered.from_json(item, bucket, json.loads(receipt), json.loads(lost))
             for item, bucket, receipt, lost in rows

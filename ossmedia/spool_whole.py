@@ -163,8 +163,7 @@ class Whole:
             self._upload.upload_id, self._stands = _NO_UPLOAD, True
             return
         self._stands = False
-        item.progress["upload_id"] = self._upload.upload_id
-        self._ledger.save(item, durable=False)
+        self._ledger.save(item, durable=False, upload_id=self._upload.upload_id)
 
     def _take_over(self) -> None:
         """Asks what OSS holds of an upload that an earlier process began. Nothing any more: it may
@@ -236,8 +235,8 @@ class Whole:
         if self._upload.upload_id == _NO_UPLOAD:
             return self._prove()
         if not item.progress.get("completing"):
-            item.progress["completing"] = True
-            self._ledger.save(item, durable=False)
+            upload_id = self._upload.upload_id
+            self._ledger.save(item, durable=False, upload_id=upload_id, completing=True)
         try:
             answer = self._upload.make(self._parts, overwrite=self._overwrite)
             self.link.check(item.key, answer.crc64, self._crc)
