@@ -9,7 +9,8 @@ struct om_stream {
     pthread_mutex_t lock; /* guards everything below; free while an exchange runs */
     om_store *store;
     int mode;
-    char *key, *headers;
+    char *key;
+    char *headers; /* as given; behind them those for a multipart upload's begin and end */
     om__blocks blocks;
     int ended, aborted;
     uint32_t requests;
@@ -68,6 +69,47 @@ static int check_headers(const om_options *options, int *guarded, om_error *err)
     return OM_OK;
 }
 
+/* OSS calls back when an object is complete, so a multipart upload says at its end whom; whether it
+ * may overwrite is asked at both. */
+static void share_out(om__upload *upload, const char *lines, char *begin, char *end)
+{
+    upload->begin = begin;
+    upload->end = end;
+    while (*lines) {
+        size_t len = strcspn(lines, "\n");
+        om__span name = {lines, strcspn(lines, ":")};
+        int last = om__span_is_nocase(name, "x-oss-callback") ||
+                   om__span_is_nocase(name, "x-oss-callback-var");
+
+        if (!last) {
+            memcpy(begin, lines, len);
+            begin[len] = '\n';
+            begin += len + 1;
+        }
+        if (last || om__span_is_nocase(name, "x-oss-forbid-overwrite")) {
+            memcpy(end, lines, len);
+            end[len] = '\n';
+            end += len + 1;
+        }
+        lines += lines[len] ? len + 1 : len;
+    }
+}
+
+/* Returns 0 when there is no memory. */
+static int keep_headers(om_stream *stream, const char *lines)
+{
+    size_t room = lines ? strlen(lines) + 2 : 0; /* the last line may get its '\n' */
+
+    if (!lines || !lines[0])
+        return 1;
+    stream->headers = calloc(3, room);
+    if (!stream->headers)
+        return 0;
+    memcpy(stream->headers, lines, room - 2);
+    share_out(&stream->upload, lines, stream->headers + room, stream->headers + 2 * room);
+    return 1;
+}
+
 int om_stream_open(om_stream **out, om_store *store, const om_options *options, om_error *err)
 {
     om_stream *stream;
@@ -88,9 +130,8 @@ int om_stream_open(om_stream **out, om_store *store, const om_options *options, 
     om__store_hold(store);
     stream->mode = options->mode;
     stream->key = om__copy_z(options->key);
-    stream->headers = options->headers && options->headers[0] ? om__copy_z(options->headers) : NULL;
     rc = om__blocks_init(&stream->blocks, options->block_count, options->block_size);
-    if (rc < 0 || !stream->key || (options->headers && options->headers[0] && !stream->headers)) {
+    if (rc < 0 || !stream->key || !keep_headers(stream, options->headers)) {
         om_stream_free(stream);
         return om__fail(err, OM_E_NOMEM, "out of memory for %u blocks of %llu bytes",
                         options->block_count, (unsigned long long)options->block_size);

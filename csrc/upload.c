@@ -109,7 +109,7 @@ static void run_put(const om__upload *upload, om_store *store, om__step *step)
     step->rc = exchange(store, &call, step, &step->err);
     if (step->rc == OM_OK)
         step->rc = om__store_check_crc(store, &step->answer, step->answer.sent_crc64, &step->err);
-    else if (is_code(step, "FileAlreadyExists") && upload->doubt)
+    else if (is_code(step, "FileAlreadyExists"))
         om__upload_settle_put(upload, store, step);
     look_at_callback(store, step, step->answer.sent_crc64);
 }
@@ -121,7 +121,7 @@ static void run_initiate(const om__upload *upload, om_store *store, om__step *st
         .method = "POST",
         .key = upload->key,
         .query = "uploads",
-        .headers = upload->headers,
+        .headers = upload->begin,
         .more = upload->guarded ? NULL : OM__FORBID,
         .out = body,
         .out_size = sizeof body,
@@ -172,6 +172,7 @@ static void run_complete(const om__upload *upload, om_store *store, const om__bl
         .method = "POST",
         .key = upload->key,
         .query = query,
+        .headers = upload->end,
         /* OSS lists the parts itself: the id is ours alone and every part's CRC was checked, so
          * naming 10,000 ETags would only cost memory and a body of 1 MB. */
         .more = upload->create ? "x-oss-complete-all: yes\nx-oss-forbid-overwrite: true\n"
@@ -187,7 +188,7 @@ static void run_complete(const om__upload *upload, om_store *store, const om__bl
         step->rc = om__store_check_crc(store, &step->answer, upload->stored_crc, &step->err);
     /* The id is ours alone: unknown now, it was completed by a request whose answer was lost or
      * that was delivered twice. */
-    else if (is_code(step, "NoSuchUpload") || (upload->doubt && is_code(step, "FileAlreadyExists")))
+    else if (is_code(step, "NoSuchUpload") || is_code(step, "FileAlreadyExists"))
         om__upload_settle_complete(upload, store, step);
     look_at_callback(store, step, upload->stored_crc);
 }

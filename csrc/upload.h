@@ -30,7 +30,7 @@ typedef struct om__step {
     int kind;           /* OM__STEP_* */
     om__block *block;   /* being sent; NULL: none */
     int rc;
-    uint32_t exchanges; /* begun; 0 when nothing needed sending, 2 when HEAD decided */
+    uint32_t exchanges; /* begun; 0: nothing needed sending; 2 and more: the key was looked at */
     int stored;         /* 1: the object is complete although rc says that its callback failed */
     int fresh;          /* initiate: 1: nothing stood at the key */
     int asked;          /* 1: rc is not of the step, but of a question about its effect */
@@ -40,7 +40,8 @@ typedef struct om__step {
 
 typedef struct om__upload {
     const char *key;      /* the stream's */
-    const char *headers;  /* the stream's; may be NULL */
+    const char *headers;  /* the stream's; may be NULL, as may the next two */
+    const char *begin, *end; /* those of them that a multipart upload begins and completes with */
     int create;           /* 1: never overwrite */
     int guarded;          /* 1: the headers say by themselves whether to overwrite */
     int fresh;            /* 1: nothing stood at the key when the multipart upload was begun */

@@ -1,6 +1,6 @@
-/* upload_doubt.c - after a lost answer, what stands at the key is asked. Flows in: an upload and
- * the step that OSS refused; flows out: the step settled, or its refusal kept, in words that name
- * the right that is missing. Never overwrites anything. */
+/* upload_doubt.c - after a refusal that our own object may be the reason of, what stands at the key
+ * is asked. Flows in: an upload and the step that OSS refused; flows out: the step settled, or its
+ * refusal kept, in words that name the right that is missing. Never overwrites anything. */
 #include "upload_doubt.h"
 
 #include <string.h>
@@ -65,20 +65,28 @@ static int look(const om__upload *upload, om_store *store, uint64_t size, uint64
     return LOOK_EQUAL;
 }
 
-/* The multipart upload that was only a question is dropped; without parts it costs nothing, should
- * that fail. */
-static void drop(const om__upload *upload, om_store *store, om__step *step, om__span answer)
+/* AbortMultipartUpload of one that is not wanted any more; should that fail, the bucket's lifecycle
+ * rule drops it. */
+static void give_up(const om__upload *upload, om_store *store, om__step *step)
 {
-    om__upload other = {.key = upload->key};
-    char query[64 + 3 * sizeof other.id];
+    char query[64 + 3 * sizeof upload->id];
     om__call call = {.method = "DELETE", .key = upload->key, .query = query};
+    om_answer answer = step->answer; /* the object's stays the step's */
     om_error err;
     int final;
 
-    if (om__xml_find(answer, "UploadId", other.id, sizeof other.id) <= 0)
-        return;
-    om__upload_query(&other, 0, query, sizeof query);
+    om__upload_query(upload, 0, query, sizeof query);
     (void)ask(store, &call, step, &err, &final);
+    step->answer = answer;
+}
+
+/* The multipart upload that was only a question, without parts. */
+static void drop(const om__upload *upload, om_store *store, om__step *step, om__span answer)
+{
+    om__upload other = {.key = upload->key};
+
+    if (om__xml_find(answer, "UploadId", other.id, sizeof other.id) > 0)
+        give_up(&other, store, step);
 }
 
 /* Whether something stands at the key: a multipart upload that must not overwrite is refused then.
@@ -139,16 +147,18 @@ void om__upload_settle_put(const om__upload *upload, om_store *store, om__step *
     uint64_t size = block ? block->len : 0;
     uint64_t crc = om_crc64(0, block ? block->data : NULL, (size_t)size);
 
-    if (look(upload, store, size, crc, step) == LOOK_FORBIDDEN)
+    if (look(upload, store, size, crc, step) == LOOK_FORBIDDEN && upload->doubt)
         say_what_is_missing(step, "PutObject");
 }
 
 void om__upload_settle_complete(const om__upload *upload, om_store *store, om__step *step)
 {
-    int gone = strcmp(step->err.oss_code, "NoSuchUpload") == 0, seen = LOOK_FORBIDDEN;
+    int gone = strcmp(step->err.oss_code, "NoSuchUpload") == 0;
+    int seen = look(upload, store, upload->stored, upload->stored_crc, step);
 
-    if (look(upload, store, upload->stored, upload->stored_crc, step) != LOOK_FORBIDDEN ||
-        !upload->doubt)
+    if (seen == LOOK_EQUAL && !gone)
+        give_up(upload, store, step);
+    if (seen != LOOK_FORBIDDEN || !upload->doubt)
         return;
     if (upload->fresh)
         seen = gone ? is_taken(upload, store, step) : is_gone(upload, store, step);

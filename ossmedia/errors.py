@@ -232,7 +232,8 @@ class Conflict(ServiceError):
 
 
 class ObjectExists(Conflict, FileExistsError):
-    """409 FileAlreadyExists: ``xb`` never overwrites."""
+    """409 FileAlreadyExists: ``xb`` never overwrites. (An object with the very same bytes counts as
+    stored: it may be what an earlier try left.)"""
 
 
 class PreconditionFailed(ServiceError):

@@ -168,9 +168,32 @@ static void test_taken(void)
         OK(rig_pump(&r) == OM_E_SERVICE && strcmp(r.err.oss_code, "FileAlreadyExists") == 0 &&
                r.err.http_status == 409,
            "the name is taken, each time");
-    OK(peer_count(oss, PEER_HEAD) == 0, "nobody needs to ask");
+    OK(peer_count(oss, PEER_HEAD) == 2 && rig_stats(&r).bytes_stored == 0, "it is looked at: theirs");
     OK(peer_holds(oss, KEY, NULL, "theirs", 6), "their object stays");
     rig_close(&r);
+}
+
+/* OM_CREATE: the network delivered the PUT twice, and only the second answer is heard. */
+static void test_create_twice(void)
+{
+    rig r;
+
+    for (int blind = 0; blind < 2; blind++) {
+        rig_open(&r, oss, (om_options){.mode = OM_CREATE});
+        peer_blind(oss, blind);
+        peer_script(oss, (peer_fault){.op = PEER_PUT, .effect = 2, .second = 1});
+        rig_give(&r, 5000, 1);
+        if (blind)
+            OK(rig_pump(&r) == OM_E_SERVICE && !r.err.maybe_done &&
+                   strcmp(r.err.oss_code, "FileAlreadyExists") == 0 &&
+                   !strstr(r.err.message, "oss:GetObject"),
+               "who may not look is told what OSS said");
+        else
+            OK(rig_complete(&r, KEY) && peer_count(oss, PEER_PUT) == 1 &&
+                   peer_count(oss, PEER_HEAD) == 1,
+               "409 for its own object: HEAD is equal, it is stored");
+        rig_close(&r);
+    }
 }
 
 /* OM_CREATE: no answer, then 409; what HEAD says decides. */
@@ -354,6 +377,7 @@ int main(void)
     test_troubles();
     test_crc_resend();
     test_taken();
+    test_create_twice();
     test_create_lost();
     test_create_length();
     test_create_untold();

@@ -214,6 +214,14 @@ static void test_complete_lost(void)
        "409 FileAlreadyExists, and HEAD is equal: complete");
     rig_close(&r);
 
+    rig_open(&r, oss, (om_options){.mode = OM_CREATE});
+    give_all(&r, 2, 0);
+    OK(rig_pump(&r) == OM_SENT && rig_pump(&r) == OM_SENT && rig_pump(&r) == OM_SENT, "all up");
+    peer_set(oss, KEY, "Normal", r.bytes, r.len);
+    OK(rig_complete(&r, KEY) && peer_count(oss, PEER_ABORT) == 1 && peer_uploads_open(oss) == 0,
+       "409 without a lost answer, and the same bytes: stored, and the upload dropped");
+    rig_close(&r);
+
     rig_open(&r, oss, (om_options){.mode = OM_REPLACE});
     peer_script(oss, LOST(PEER_COMPLETE));
     give_all(&r, 3, 500);
@@ -301,6 +309,36 @@ static void test_taken(void)
     rig_close(&r);
 }
 
+/* OSS is told whom to call where the object comes to be: at the end. */
+static void test_callback_at_the_end(void)
+{
+    static const char *const callback[] = {"x-oss-callback: e30=\r\n",
+                                           "X-Oss-Callback-Var: e30=\r\n"};
+    rig r;
+
+    rig_open(&r, oss,
+             (om_options){.mode = OM_REPLACE,
+                          .headers = "x-oss-callback: e30=\nContent-Type: video/mp4\n"
+                                     "X-Oss-Forbid-Overwrite: true\nx-oss-meta-x-oss-callback: 1\n"
+                                     "X-Oss-Callback-Var: e30="});
+    give_all(&r, 3, 7);
+    OK(rig_complete(&r, KEY), "complete");
+    for (int i = 0; i < 2; i++)
+        OK(peer_said(oss, PEER_COMPLETE, 1, callback[i]) &&
+               !peer_said(oss, PEER_INITIATE, 1, callback[i]) &&
+               !peer_said(oss, PEER_PART, 1, callback[i]),
+           "%.20s goes with the end alone", callback[i]);
+    OK(peer_said(oss, PEER_INITIATE, 1, "Content-Type: video/mp4\r\n") &&
+           peer_said(oss, PEER_INITIATE, 1, "x-oss-meta-x-oss-callback: 1\r\n") &&
+           !peer_said(oss, PEER_COMPLETE, 1, "Content-Type") &&
+           !peer_said(oss, PEER_COMPLETE, 1, "x-oss-meta-"),
+       "the object's own go with the beginning alone");
+    OK(peer_said(oss, PEER_INITIATE, 1, "X-Oss-Forbid-Overwrite: true\r\n") &&
+           peer_said(oss, PEER_COMPLETE, 1, "X-Oss-Forbid-Overwrite: true\r\n"),
+       "whether to overwrite is said at both");
+    rig_close(&r);
+}
+
 static void test_callback(void)
 {
     rig r;
@@ -333,6 +371,7 @@ int main(void)
     test_twice();
     test_vanished();
     test_taken();
+    test_callback_at_the_end();
     test_callback();
     peer_stop(oss);
     return tap_done();

@@ -44,8 +44,8 @@ class World:
         self.session: str = variables["x:session"]
         self.signer = cloud.cloud.callback_key
 
-    def put(self, key: str, data: bytes = b"video") -> None:
-        with self.bucket.open(key, "wb", headers=self.headers) as f:
+    def put(self, key: str, data: bytes = b"video", **options: Any) -> None:
+        with self.bucket.open(key, "wb", headers=self.headers, **options) as f:
             f.write(data)
 
     def call(self, signer: Any = None, path: str = PATH, **changed: Any) -> Answer:
@@ -85,6 +85,17 @@ def test_a_stored_object_is_known_at_once(world: World) -> None:
     assert known is not None
     assert known.seen_by == "callback"
     assert known.crc64, "it was looked at"
+
+
+def test_a_stored_object_of_several_parts_is_known_at_once(world: World) -> None:
+    """OSS calls back at the completion, so that is where it has to be told."""
+    world.put("cams/cam-1/long.mp4", b"video" * 200_000, block_size=102_400)
+    assert world.known() == ["cams/cam-1/long.mp4"]
+    row = world.site.archive.catalogue.listing(["cam-1"], None, 9, None)[0][0]
+    assert row.size == 1_000_000
+    known = world.site.archive.index.get(row.id)
+    assert known is not None
+    assert known.seen_by == "callback"
 
 
 def test_no_callback_is_offered_where_none_is_set_up(cloud: Any, tmp_path: Path) -> None:
