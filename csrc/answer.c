@@ -56,6 +56,15 @@ static int code_of(const char *oss_code, int temporary)
     return strcmp(oss_code, "RequestTimeTooSkewed") == 0 ? OM_E_CLOCK : OM_E_SERVICE;
 }
 
+/* The text of a tag that goes into logs as one line. */
+static void find_word(om__span body, const char *tag, char *out, size_t size)
+{
+    int64_t len = om__xml_find(body, tag, out, size);
+
+    if (len > 0)
+        om__span_copy((om__span){out, (size_t)len}, out, size);
+}
+
 int om__answer_judge(const om_answer *answer, om__span body, int temporary, om_error *err)
 {
     om_error none;
@@ -70,14 +79,15 @@ int om__answer_judge(const om_answer *answer, om__span body, int temporary, om_e
         if (len > 0)
             body = (om__span){(const char *)decoded, (size_t)len};
     }
-    if (om__xml_find(body, "Code", e->oss_code, sizeof e->oss_code) < 0)
+    find_word(body, "Code", e->oss_code, sizeof e->oss_code);
+    if (!e->oss_code[0])
         om__span_copy(om__span_z(body.len ? "BadErrorResponse" : ""), e->oss_code,
                       sizeof e->oss_code);
     (void)om__xml_find(body, "Message", message, sizeof message);
     if (!e->request_id[0])
-        (void)om__xml_find(body, "RequestId", e->request_id, sizeof e->request_id);
+        find_word(body, "RequestId", e->request_id, sizeof e->request_id);
     if (!e->ec[0])
-        (void)om__xml_find(body, "EC", e->ec, sizeof e->ec);
+        find_word(body, "EC", e->ec, sizeof e->ec);
     e->maybe_done = answer->status >= 500 || answer->status == 203;
     return om__fail(e, code_of(e->oss_code, temporary), "%s",
                     message[0] ? message : "the service gave no message");

@@ -104,6 +104,7 @@ void om__sha1_end(om__sha1 *h, uint8_t out[OM__SHA1_SIZE])
 {
     pad(h->state, h->block, h->len, 1, om__sha1_blocks);
     words_out(h->state, 5, out, 1);
+    om__wipe(h->block, sizeof h->block); /* what was hashed last may be the end of a token */
 }
 
 void om__sha256_init(om__sha256 *h)
@@ -129,6 +130,7 @@ void om__sha256_end(om__sha256 *h, uint8_t out[OM__SHA256_SIZE])
 {
     pad(h->state, h->block, h->len, 1, sha256_blocks);
     words_out(h->state, 8, out, 1);
+    om__wipe(h->block, sizeof h->block);
 }
 
 /* RFC 2104: the key as one block, each byte xored with `with`. */

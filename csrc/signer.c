@@ -34,12 +34,15 @@ static char *copy(om__span text)
     return z;
 }
 
+/* Byte by byte: strlen would leave the text's end in vector registers, where it stays until another
+ * long text is measured. */
 static void drop(char **z)
 {
-    if (*z) {
-        om__wipe(*z, strlen(*z));
-        free(*z);
-    }
+    volatile char *at = *z;
+
+    while (at && *at)
+        *at++ = 0;
+    free(*z);
     *z = NULL;
 }
 
