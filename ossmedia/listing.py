@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from mmap import mmap
 from urllib.parse import quote, unquote
-from xml.etree import ElementTree
 
+from ossmedia.answer_xml import parse
 from ossmedia.clock import from_iso_date
 from ossmedia.errors import ProtocolError
 from ossmedia.model import ObjectStat
@@ -87,9 +87,6 @@ class _Rows:
         self.contents: list[dict[str, str]] = []
         self.prefixes: list[str] = []
 
-    def doctype(self, *_: object) -> None:
-        raise ProtocolError("the listing holds a DOCTYPE", retryable=False)
-
     def start(self, tag: str, _: dict[str, str]) -> None:
         self.path.append(tag.rpartition("}")[2])
         self.text.clear()
@@ -127,16 +124,7 @@ def parse_page(body: bytes | bytearray | memoryview) -> Page:
     Raises:
         ProtocolError: no such answer, or one that breaks its rules.
     """
-    text = bytes(body)
-    if b"<!DOCTYPE" in text or b"\0" in text:
-        raise ProtocolError("the listing holds a DOCTYPE or a NUL", retryable=False)
-    # No DOCTYPE, no entity: what XML attacks are made of does not get this far.
-    parser = ElementTree.XMLParser(target=_Rows(), encoding="utf-8")  # noqa: S314
-    try:
-        parser.feed(text)
-        rows = parser.close()
-    except (ElementTree.ParseError, ValueError) as error:
-        raise ProtocolError(f"the listing is no XML: {error}") from None
+    rows = parse(body, "the listing", _Rows())
     assert isinstance(rows, _Rows)
     return _page(rows)
 

@@ -266,20 +266,9 @@ class Multipart:
 
 
 def _parsed(body: bytes | bytearray, root: str) -> Element:
-    from xml.etree import ElementTree
+    from ossmedia.answer_xml import tree
 
-    raw = bytes(body)
-    if b"<!DOCTYPE" in raw or b"\0" in raw:
-        raise ProtocolError("the answer holds a DOCTYPE or a NUL")
-    try:
-        tree = ElementTree.fromstring(raw)  # noqa: S314 - no DOCTYPE, no entity
-    except ElementTree.ParseError:
-        raise ProtocolError("the answer is no XML") from None
-    for element in tree.iter():
-        element.tag = element.tag.rpartition("}")[2]
-    if tree.tag != root:
-        raise ProtocolError(f"the answer is no {root}")
-    return tree
+    return tree(body, root)
 
 
 def _text(element: Element, name: str) -> str:
