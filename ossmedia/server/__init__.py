@@ -6,9 +6,12 @@
 
 from __future__ import annotations
 
-from ossmedia.server.app import AppServer
-from ossmedia.server.parts import Parts
+from typing import TYPE_CHECKING, Any
+
 from ossmedia.server.settings import Settings
+
+if TYPE_CHECKING:
+    from ossmedia.server.app import AppServer
 
 __all__ = ["AppServer", "Settings", "create_app"]
 
@@ -20,4 +23,16 @@ def create_app(settings: Settings) -> AppServer:
         ValueError: settings that do not fit the database or the key file.
         StoreUnavailable: the database does not answer.
     """
+    from ossmedia.server.app import AppServer
+    from ossmedia.server.parts import Parts
+
     return AppServer(Parts(settings))
+
+
+def __getattr__(name: str) -> Any:
+    """The rest loads on first use: an operator's command needs none of it."""
+    if name != "AppServer":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ossmedia.server.app import AppServer
+
+    return AppServer

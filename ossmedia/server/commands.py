@@ -10,21 +10,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ossmedia.errors import CredentialsError
 from ossmedia.server import page_commands, people_commands, recordings_commands
-from ossmedia.server.archive import Archive
 from ossmedia.server.database import Database, StoreUnavailable
-from ossmedia.server.devices import Device, Registry, UnknownDevice
-from ossmedia.server.oss_access import OssAccess, OssUnavailable
-from ossmedia.server.parts import open_registry
+from ossmedia.server.devices import Device, Registry, UnknownDevice, open_registry
 from ossmedia.server.people import People, UnknownPerson
 from ossmedia.server.sealing import Vault, make_key_file
 from ossmedia.server.settings import Settings
+
+if TYPE_CHECKING:
+    from ossmedia.server.oss_access import OssAccess
 
 __all__ = ["main"]
 
@@ -168,23 +169,37 @@ def _serve(args: argparse.Namespace, settings: Settings) -> None:
     run(replace(settings, http=replace(http, host=args.host or http.host, port=port)))
 
 
+@contextmanager
+def _bucket(settings: Settings) -> Iterator[OssAccess]:
+    """The bucket; most commands do without it, and without the second that loading oss2 takes."""
+    from ossmedia.server.oss_access import OssAccess, OssUnavailable
+
+    access = OssAccess(settings.oss)
+    try:
+        yield access
+    except OssUnavailable as error:
+        raise OSError(str(error)) from None
+    finally:
+        access.close()
+
+
 def _on_recordings(
     args: argparse.Namespace, settings: Settings, database: Database, registry: Registry
 ) -> None:
-    archive = Archive(database, OssAccess(settings.oss), settings)
-    try:
-        template = settings.devices.prefix
-        recordings_commands.on_recordings(args, archive, registry, template)
-    finally:
-        archive.close()
+    from ossmedia.server.archive import Archive
+
+    with _bucket(settings) as access:
+        archive = Archive(database, access, settings)
+        try:
+            template = settings.devices.prefix
+            recordings_commands.on_recordings(args, archive, registry, template)
+        finally:
+            archive.close()
 
 
 def _on_page(args: argparse.Namespace, settings: Settings) -> None:
-    access = OssAccess(settings.oss)
-    try:
+    with _bucket(settings) as access:
         page_commands.on_page(args, access)
-    finally:
-        access.close()
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -217,7 +232,7 @@ def main(argv: Sequence[str]) -> int:
         return _failed(error, MISSING)
     except (ValueError, TypeError) as error:
         return _failed(error, USAGE)
-    except (OSError, StoreUnavailable, OssUnavailable, ImportError, CredentialsError) as error:
+    except (OSError, StoreUnavailable, ImportError, CredentialsError) as error:
         return _failed(error, FAILED)
     return DONE
 

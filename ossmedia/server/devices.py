@@ -24,9 +24,17 @@ from ossmedia.policy import check_device_id, path_grant
 from ossmedia.server.database import Database
 from ossmedia.server.schema import device_keys, devices, enrolments
 from ossmedia.server.sealing import Vault
-from ossmedia.server.settings import DeviceDefaults, check_ttl
+from ossmedia.server.settings import DeviceDefaults, Settings, check_ttl
 
-__all__ = ["ACTIVE", "DISABLED", "Device", "EnrolmentRefused", "Registry", "UnknownDevice"]
+__all__ = [
+    "ACTIVE",
+    "DISABLED",
+    "Device",
+    "EnrolmentRefused",
+    "Registry",
+    "UnknownDevice",
+    "open_registry",
+]
 
 ACTIVE, DISABLED = "active", "disabled"
 KEYS = 2  # active at once, so that a key can be changed without a gap
@@ -312,3 +320,23 @@ def _hash(code: str) -> str:
 def key_place(device_id: str, key_id: str) -> str:
     """Where a sealed key belongs: it opens nowhere else."""
     return f"device key {device_id}/{key_id}"
+
+
+def open_registry(settings: Settings, clock: Clock = SYSTEM) -> tuple[Database, Vault, Registry]:
+    """The database, the server's key and the registry.
+
+    Raises:
+        ValueError: the tables are old, or the key file is missing, open to others, or not the one
+            of this database.
+        StoreUnavailable: the database does not answer.
+    """
+    vault = Vault.from_file(settings.key_file)
+    database = Database(settings.database)
+    try:
+        database.require_current()
+        registry = Registry(database, vault, settings.devices, settings.oss.bucket, clock)
+        registry.check_vault()
+    except BaseException:
+        database.close()
+        raise
+    return database, vault, registry

@@ -10,12 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from oss2.models import CorsRule
-
-from ossmedia.server.oss_access import OssAccess
 from ossmedia.server.setting_checks import origins
+
+if TYPE_CHECKING:
+    from ossmedia.server.oss_access import OssAccess
 
 __all__ = ["add_parsers", "on_page"]
 
@@ -43,6 +43,8 @@ def on_page(args: argparse.Namespace, access: OssAccess) -> None:
         ValueError: no origin, or the bucket has 10 rules already.
         OssUnavailable, CredentialsError: the bucket did not answer, or refused.
     """
+    from oss2.models import CorsRule
+
     rules = access.cross_origin()
     if args.action == "allow-origin":
         origins("origin", [args.origin])
@@ -57,6 +59,6 @@ def on_page(args: argparse.Namespace, access: OssAccess) -> None:
         print(json.dumps(data) if args.json else f"{words[0]:40} {words[1]}")
 
 
-def _allows(rule: CorsRule, origin: str) -> bool:
+def _allows(rule: Any, origin: str) -> bool:
     known = "*" in rule.allowed_origins or origin in rule.allowed_origins
     return known and set(_METHODS) <= set(rule.allowed_methods)

@@ -23,15 +23,13 @@ from ossmedia.server.batches import Batches
 from ossmedia.server.budget import Budget, MemorySchedule, Schedule
 from ossmedia.server.callback_keys import CallbackKeys
 from ossmedia.server.callbacks import Callbacks
-from ossmedia.server.database import Database
-from ossmedia.server.devices import ACTIVE, Device, Registry, UnknownDevice
+from ossmedia.server.devices import ACTIVE, Device, UnknownDevice, open_registry
 from ossmedia.server.errands import Errands
 from ossmedia.server.metrics import Metrics
 from ossmedia.server.nonces import DatabaseNonces, NonceStore
 from ossmedia.server.oss_access import OssAccess
 from ossmedia.server.people import People
 from ossmedia.server.recordings_api import RecordingsApi
-from ossmedia.server.sealing import Vault
 from ossmedia.server.sessions import Sessions
 from ossmedia.server.settings import Settings
 from ossmedia.server.sightings import Sightings
@@ -47,26 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["Parts", "open_registry"]
 
 _FAILED_LATELY_S = 10.0
-
-
-def open_registry(settings: Settings, clock: Clock = SYSTEM) -> tuple[Database, Vault, Registry]:
-    """The database, the server's key and the registry.
-
-    Raises:
-        ValueError: the tables are old, or the key file is missing, open to others, or not the one
-            of this database.
-        StoreUnavailable: the database does not answer.
-    """
-    vault = Vault.from_file(settings.key_file)
-    database = Database(settings.database)
-    try:
-        database.require_current()
-        registry = Registry(database, vault, settings.devices, settings.oss.bucket, clock)
-        registry.check_vault()
-    except BaseException:
-        database.close()
-        raise
-    return database, vault, registry
 
 
 class Parts:

@@ -88,14 +88,7 @@ def found_of(
         return None
     below = facts.key.removeprefix(prefix + "/") if camera else facts.key
     segment = _SEGMENT.fullmatch(below) if camera else None
-    latest = facts.asked_at + _AHEAD_S
-    told = _number(facts, "start")
-    starts = (None if told is None else told / 1000, _time_in(facts.key), said[0])
-    start = next((at for at in starts if at is not None and 0 < at <= latest), None)
     growing = facts.position is not None and facts.asked_at - facts.modified_at <= QUIET_S
-    sequence = _number(facts, "sequence")
-    if sequence is None and segment is not None:
-        sequence = int(segment["sequence"])
     key_uri, key_iv = (None, None) if segment is None else _cipher(facts)
     return Found(
         bucket=bucket,
@@ -108,10 +101,10 @@ def found_of(
         crc64=facts.crc64[:20],
         position=facts.position,
         content_type=facts.content_type[:255],
-        start_at=start,
+        start_at=_start(facts, said[0]),
         duration_s=_duration(facts, said[1], LONGEST_S if segment is None else LONGEST_SEGMENT_S),
         stream="" if segment is None else segment["stream"] or "",
-        sequence=sequence,
+        sequence=_sequence(facts, segment),
         discontinuity=facts.metadata.get(META + "discontinuity") == "1",
         key_uri=key_uri,
         key_iv=key_iv,
@@ -124,6 +117,18 @@ def found_of(
 def _number(facts: ObjectFacts, name: str) -> int | None:
     text = facts.metadata.get(META + name, "")
     return int(text) if text.isascii() and _NUMBER.fullmatch(text) else None
+
+
+def _start(facts: ObjectFacts, said: float | None) -> float | None:
+    told = _number(facts, "start")
+    starts = (None if told is None else told / 1000, _time_in(facts.key), said)
+    latest = facts.asked_at + _AHEAD_S
+    return next((at for at in starts if at is not None and 0 < at <= latest), None)
+
+
+def _sequence(facts: ObjectFacts, segment: re.Match[str] | None) -> int | None:
+    told = _number(facts, "sequence")
+    return int(segment["sequence"]) if told is None and segment is not None else told
 
 
 def _duration(facts: ObjectFacts, said: float | None, longest_s: float) -> float | None:

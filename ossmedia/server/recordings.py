@@ -129,8 +129,8 @@ class Recording:
 
     @classmethod
     def from_row(cls, row: Any) -> Recording:
-        """From a row that holds the table's columns under their names."""
-        return cls(**{name: getattr(row, name) for name in cls.__slots__})
+        """From a row of the table: its columns are the fields, in their order."""
+        return cls(*row)
 
     @property
     def end_at(self) -> float:

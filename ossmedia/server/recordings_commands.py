@@ -10,14 +10,12 @@ import argparse
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from oss2 import models, xml_utils
-
-from ossmedia.server.archive import Archive
 from ossmedia.server.devices import Registry
-from ossmedia.server.reconcile import reconcile
-from ossmedia.server.retention import RULES, carry_out_deletions, delete_expired, lifecycle_rules
+
+if TYPE_CHECKING:
+    from ossmedia.server.archive import Archive
 
 __all__ = ["add_parsers", "on_recordings"]
 
@@ -51,6 +49,9 @@ def on_recordings(
     Raises:
         OssUnavailable, CredentialsError, StoreUnavailable: what was done until then stays done.
     """
+    from ossmedia.server.reconcile import reconcile
+    from ossmedia.server.retention import carry_out_deletions, delete_expired
+
     if args.action == "reconcile":
         tally = reconcile(archive)
         line = f"{tally.listed} listed, {tally.noted} noted, {tally.gone} gone"
@@ -63,6 +64,10 @@ def on_recordings(
 
 
 def _lifecycle(args: argparse.Namespace, archive: Archive, below: list[str]) -> None:
+    from oss2 import models, xml_utils
+
+    from ossmedia.server.retention import RULES, lifecycle_rules
+
     rules = lifecycle_rules(below, archive.settings.lifecycle_days)
     if args.set:
         others = [rule for rule in archive.oss.lifecycle() if not rule.id.startswith(RULES)]

@@ -6,6 +6,7 @@ answered; it raises the limit of open files to what its connections need.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import resource
@@ -137,6 +138,9 @@ def run(settings: Settings) -> None:
     # uvicorn takes the signals while it serves and repeats them at its end: then they are ours.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    # What was imported stays: looking through its 100,000 objects stops the server for 50 ms.
+    gc.collect()
+    gc.freeze()
     server.run([listener])
 
 

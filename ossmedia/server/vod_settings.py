@@ -28,7 +28,7 @@ class VodSettings:
         endpoint: "https://vod.cn-shanghai.aliyuncs.com" (by the region if ""), or a local cloud's.
         ca_file: PEM file of the authorities to trust; "": the usual ones.
         role_arn: the role that devices get tokens of which ask VOD by themselves; "": no such
-            tokens.
+            tokens. What they make is noted by VOD's events, as recordings of no camera.
         calls_per_s: of each of VOD's operations, in no second more than this, by all processes that
             share a cache. An account has 100.
         threads: calls at a time.
@@ -36,7 +36,8 @@ class VodSettings:
         callback_url: this server's own /v1/callbacks/vod exactly as VOD's console has it; "": no
             events are taken.
         storage_location, app_id, template_group_id, workflow_id: as VOD calls them, for every
-            upload; "": VOD's defaults.
+            upload; "": VOD's defaults. An ``app_id`` of its own keeps other programs' videos in the
+            same account out of the index.
     """
 
     region: str = setting("", text)

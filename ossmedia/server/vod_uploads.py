@@ -3,6 +3,8 @@
 In flow wishes of devices and events of VOD, out flow grants, passed on undecoded, and rows of the
 index. A medium belongs to the device that asked for it: nobody else can refresh its upload. What a
 medium has become is asked of VOD, never taken from an event. Grants are neither kept nor logged.
+What a device makes by itself, with a token to ask VOD, VOD cannot tell the device of: it becomes a
+recording of no camera, which administrators see.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from concurrent.futures import Executor
 from mimetypes import guess_type
 from typing import Any
 
-from ossmedia.clock import SYSTEM, Clock
+from ossmedia.clock import SYSTEM, Clock, from_iso_date
 from ossmedia.errors import AccessDenied, NotFound, OssMediaError, ServiceError, Unavailable
 from ossmedia.server.devices import Device
 from ossmedia.server.oss_access import OssUnavailable
@@ -40,6 +42,7 @@ _ACTION_OF = {
     "image": "CreateUploadImage",
     "attached": "CreateUploadAttachedMedia",
 }
+_USUAL_APP = "app-1000000"  # VOD's own, where none is named
 _PLACES = ("storage_location", "app_id", "template_group_id", "workflow_id")
 # VOD's words for a video. What is none of these is still on its way.
 _STATE_OF = {
@@ -87,6 +90,7 @@ class VodUploads:
         self._store = store
         self._clock = clock
         self._bucket = f"vod:{settings.region}"
+        self._app = (settings.app_id or _USUAL_APP) if settings.role_arn else ""
 
     async def _stored(self, work: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._store, work, *args)
@@ -214,15 +218,17 @@ class VodUploads:
         """Asks VOD what a medium of ours has become, and notes it; harmless when repeated.
 
         Returns:
-            False: the medium is not one of ours.
+            False: the medium is not one of ours. Where devices get tokens to ask VOD by themselves,
+            every video of the settings' ``app_id`` is.
 
         Raises:
             OverBudget, StoreUnavailable, OssMediaError: nothing was noted.
         """
         upload: VodUpload | None = await self._stored(self._media.find, media_id)
-        if upload is None:
+        if upload is None and not self._app:
             return False
-        if upload.kind != "video":  # there is nothing to ask: the one event of these is their end
+        if upload is not None and upload.kind != "video":
+            # There is nothing to ask: the one event of these is their end.
             await self._stored(self._media.set_status, media_id, "Normal")
             return True
         try:
@@ -230,10 +236,23 @@ class VodUploads:
                 "GetVideoInfo", lambda service: service.get_video_info(media_id)
             )
         except NotFound:
-            await self._stored(self._note_gone, media_id)
-            return True
+            known: bool = await self._stored(self._note_gone, media_id)
+            return known or upload is not None
+        if upload is None:
+            if info.get("AppId", _USUAL_APP) != self._app:
+                return False
+            upload = self._of_nobody(media_id, info)
         await self._stored(self._note, upload, media_id, info)
         return True
+
+    def _of_nobody(self, media_id: str, info: dict[str, Any]) -> VodUpload:
+        """A video that nobody asked this server for, by VOD's words."""
+        title, now = str(info.get("Title", ""))[:128], self._clock.now()
+        try:
+            start_at = from_iso_date(str(info.get("CreationTime", "")))
+        except ValueError:
+            start_at = now
+        return VodUpload("", "", "video", media_id, title, title, None, "", start_at, now, now)
 
     def _note(self, upload: VodUpload, media_id: str, info: dict[str, Any]) -> None:
         status = str(info.get("Status", ""))[:40]
@@ -246,9 +265,10 @@ class VodUploads:
         now = self._clock.now()
         self._index.record(self._found(upload, media_id, size, now, state, "callback", duration_s))
 
-    def _note_gone(self, media_id: str) -> None:
+    def _note_gone(self, media_id: str) -> bool:
+        """Whether it was a recording."""
         self._media.set_status(media_id, "Deleted")
-        self._index.mark(recording_id(self._bucket, media_id), GONE)
+        return self._index.mark(recording_id(self._bucket, media_id), GONE) > 0
 
     # -- the page --------------------------------------------------------------------------------
 

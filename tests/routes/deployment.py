@@ -28,7 +28,7 @@ from ossmedia.server.settings import Settings
 from tests.routes.certificates import Authority
 from tests.unit.server.rig import Answer, Camera, Time
 
-START_S = 30.0
+START_S = 60.0
 NAME = "localhost"
 
 

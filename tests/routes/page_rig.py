@@ -25,7 +25,7 @@ SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 CHROMIUM = "/usr/bin/chromium"
 ZONE = "Asia/Shanghai"
 EAST_MIN = 480
-WAIT_S = 20
+WAIT_S = 60
 WIDTHS = {1440: 900, 360: 780}
 
 

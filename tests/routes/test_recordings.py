@@ -247,7 +247,7 @@ def test_many_days_in_one_list(site: Site, ann: Viewer) -> None:
 def test_a_camera_is_seen_when_it_asks(site: Site, key: str, ann: Viewer) -> None:
     assert ann.get("/v1/cameras").json["cameras"][0]["last_seen"] is None
     site.link("cam-1", key).ask("/v1/credentials", {})
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (seen := ann.get("/v1/cameras").json["cameras"][0]["last_seen"]):
         assert time.monotonic() < deadline
     assert abs(time.time() - _epoch(seen)) < 60

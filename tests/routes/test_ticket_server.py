@@ -254,6 +254,30 @@ def test_events_of_unknown_media(server: VodServer, body: bytes) -> None:
     assert posted(server, body).json == {"known": False}
 
 
+def test_what_a_device_makes_by_itself_belongs_to_no_camera(server: VodServer, clip: Path) -> None:
+    """VOD cannot tell whose token it was: administrators see it, nobody is named."""
+    ticket = token_used_by_the_client(server, clip)
+    until(lambda: row(server, ticket.media_id) is not None)  # by VOD's own event
+    assert posted(server, event(VideoId=ticket.media_id)).json == {"known": True}
+    found = row(server, ticket.media_id)
+    assert (found.camera, found.kind, found.title) == ("", "vod", "At the gate")
+    assert (found.state, found.size) == (READY, clip.stat().st_size)
+    server.service().delete_video(ticket.media_id)
+    assert posted(server, event(VideoId=ticket.media_id)).json == {"known": True}
+    assert row(server, ticket.media_id).state == GONE
+
+
+@pytest.mark.parametrize("vod_table", [{"role_arn": ""}, {"app_id": "app-1000077"}])
+def test_other_programs_videos_stay_out(
+    cloud: Any, tmp_path: Path, clip: Path, vod_table: dict[str, str]
+) -> None:
+    """Where no device asks VOD by itself, or this server has an application of its own in VOD."""
+    with VodServer(cloud, tmp_path, events=True, vod=vod_table) as server:
+        ticket = credential_asked_for_by_the_client(server, clip)
+        assert posted(server, event(VideoId=ticket.media_id)).json == {"known": False}
+        assert row(server, ticket.media_id) is None
+
+
 def test_events_that_are_no_json(server: VodServer) -> None:
     assert posted(server, b"x").code == "malformed-json"
     assert posted(server, b"[]").code == "malformed-json"

@@ -118,7 +118,7 @@ class VodServer:
             return bytes(reply.read())
 
 
-def until(true: Any, seconds: float = 20.0) -> None:
+def until(true: Any, seconds: float = 60.0) -> None:
     """Waits for something that another process or thread brings about."""
     end = time.monotonic() + seconds
     while not true():

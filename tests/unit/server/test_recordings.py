@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from ossmedia.server.catalogue import Catalogue
 from ossmedia.server.database import Database
+from ossmedia.server.recording_queries import MOST_SPANS
 from ossmedia.server.recordings import (
     DELETING,
     GONE,
@@ -205,3 +207,24 @@ def test_two_processes_note_the_same_objects(index: Index, tmp_path: Path) -> No
     rows = index.get_all({item.id for item in news})
     assert len(rows) == 20
     assert {(row.etag, row.size) for row in rows} == {("2", 3)}
+
+
+def test_a_timeline_of_very_many_is_coarse_but_whole(index: Index) -> None:
+    """Some are told one by one; of thousands, what lies less than a minute apart may be one."""
+    files = [
+        found(f"cams/cam-1/{number}.mp4", start_at=at, duration_s=1.0)
+        for number in range(MOST_SPANS + 100)
+        for at in [START + 20.0 * number + (300 if number >= 1000 else 0)]
+    ]
+    catalogue = Catalogue(index.database, index.clock)
+    index.record_all(files[:1500])
+    few = catalogue.timeline("cam-1", START, START + 86_400)
+    assert few == [(f.start_at, f.start_at + 1, "file") for f in files[:1500] if f.start_at]
+    index.record_all(files[1500:])
+    many = catalogue.timeline("cam-1", START, START + 86_400)
+    assert len(many) <= MOST_SPANS
+    for f in files:
+        assert any(a <= f.start_at and f.start_at + 1 <= b for a, b, _ in many)
+    assert all(b - a < 60 for a, b, _ in many), "each file lies 20 s behind the one before"
+    gap = START + 20 * 999 + 1  # of five minutes
+    assert not any(a < gap + 100 < b for a, b, _ in many)
