@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +54,10 @@ reconcile_s = 0
 """
 
 
-def make(folder: Path, count: int) -> str:
+KINDS = ("day", "month", "hls")
+
+
+def make(folder: Path, count: int, cameras: Sequence[str] = KINDS) -> str:
     """A database: a camera whose recordings all lie on one day, one with a month of files, one that
     records HLS without end. Returns the token of somebody who may see them."""
     from sqlalchemy import insert
@@ -78,10 +81,10 @@ def make(folder: Path, count: int) -> str:
     database.close()
     registry: Registry
     database, _, registry = open_registry(settings)
-    for camera in ("none", "day", "month", "hls"):
+    for camera in ("none", *KINDS):
         registry.add(camera, key=False)
 
-    for camera in ("day", "month", "hls"):
+    for camera in cameras:
         for start in range(0, count, _BATCH):
             some = range(start, min(count, start + _BATCH))
             with database.writing() as connection:
@@ -179,15 +182,14 @@ class Browser:
             body += self._connection.recv(65_536)
         return seconds, json.loads(body)
 
-    def pages(self, camera: str, query: str) -> list[float]:
-        """Every page of a list."""
-        times, cursor = [], ""
+    def pages(self, camera: str, query: str) -> Iterator[tuple[float, dict[str, Any]]]:
+        """Every page of a list: seconds until its first byte, and what it holds."""
+        cursor = ""
         while cursor is not None:
             more = f"&cursor={cursor}" if cursor else ""
             seconds, data = self.get(f"/v1/recordings?camera={camera}&limit=200{query}{more}")
-            times.append(seconds)
+            yield seconds, data
             cursor = data["next"]
-        return times
 
     def close(self) -> None:
         self._connection.close()
@@ -224,13 +226,14 @@ def measure(count: int) -> dict[str, Any]:
                 for _ in range(20):
                     browser.get(target)
             before = mark(pid)
-            for camera in ("day", "month", "hls"):
+            for camera in KINDS:
                 for question, target in _questions(camera).items():
                     began = spent(pid)
                     times = [browser.get(target)[0] for _ in range(ASKED)]
                     note(f"{camera}: {question}", times, spent(pid) - began)
                 query = "&day=2025-06-15" if camera == "day" else ""
-                began, times = spent(pid), browser.pages(camera, query)
+                began = spent(pid)
+                times = [seconds for seconds, _ in browser.pages(camera, query)]
                 note(f"{camera}: every page", times, spent(pid) - began)
             told["growth"] = mark(pid) - before
             began, times = spent(pid), _crowd(port, token)
