@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 
+from ossmedia.address import check_bucket, check_key
 from ossmedia.arguments import between, milliseconds
 from ossmedia.clock import SYSTEM
 from ossmedia.spool_commit import Committer
@@ -124,22 +125,12 @@ class Spool:
         self._committer = Committer(
             self._state, data, clock, interval_s, freed=self._room.freed, settle=self._settle
         )
+        shelf, room, state, committer = self._shelf, self._room, self._state, self._committer
         self._policy = Policy(
-            policy,
-            self._room,
-            self._state,
-            self._committer,
-            clock,
-            items=self._shelf.all,
-            left=self._shelf.left,
+            policy, room, state, committer, clock, items=shelf.all, left=shelf.left
         )
         ledger = Ledger(
-            self._folder,
-            self._state,
-            self._committer,
-            self._policy,
-            note=self._notes.append,
-            left=self._shelf.left,
+            self._folder, state, committer, self._policy, note=self._notes.append, left=shelf.left
         )
         self._drain = Drain(clock, ledger, self._shelf.candidates)
         self._intake = Intake(
@@ -253,6 +244,24 @@ class Spool:
                     return None
         return None
 
+    def assign(self, bucket: str, key: str, to_bucket: str, to_key: str) -> None:
+        """The newest whole object of this key goes to another place: a clip that was recorded
+        before its upload ticket named one. Durable when this returns.
+
+        Raises:
+            ValueError: to_bucket, to_key; or the object's bucket is attached: it may be on its way.
+            FileNotFoundError: no such object has ended and waits. SpoolError: the disk failed.
+        """
+        self._check()
+        check_bucket(to_bucket)
+        check_key(to_key)
+        with self._drain.held(bucket):
+            for item in reversed(self._shelf.all()):
+                if (item.bucket, item.key) == (bucket, key) and item.ended and item.whole:
+                    self._intake.assign(item, to_bucket, to_key)
+                    return
+        raise FileNotFoundError(f"spool: no object {key!r} of {bucket!r} has ended and waits")
+
     # -- for a writer
 
     def take(self, item: Item, data: memoryview, timeout_s: float | None) -> int:
@@ -290,23 +299,7 @@ class Spool:
             False: time is up, or what is left was refused again.
         """
         self._check()
-        clock, changed = self._clock, self._drain.changed
-        end = None if timeout_s is None else clock.monotonic() + timeout_s
-        goals = {item.id: (item, item.end) for item in self._shelf.all()}
-        refused = [item for item, _ in goals.values() if item.final or item.probes]
-        tries = {item.id: item.probes for item in refused}
-        self._drain.probe(refused)
-        while True:
-            with changed:
-                held = {item.id for item in self._shelf.all()}
-                left = [item for item, goal in goals.values() if _undone(item, goal, held)]
-                stuck = [i for i in left if i.final or i.probes > tries.get(i.id, 0)]
-                if len(stuck) == len(left):
-                    return not left
-                wait = None if end is None else end - clock.monotonic()
-                if wait is not None and wait <= 0:
-                    return False
-                clock.wait(changed, wait)
+        return self._drain.finish(self._shelf.all, timeout_s)
 
     def status(self) -> SpoolStatus:
         """The spool at this moment."""
@@ -380,15 +373,7 @@ class Spool:
             raise ValueError("the spool belongs to the process that made it: not to its children")
 
     def _settle(self) -> None:
-        for item in self._shelf.all():
-            if item.lost:
-                with item.lock:
-                    self._policy.settle(item)
-
-
-def _undone(item: Item, goal: int, held: set[int]) -> bool:
-    """Whether something that was asked for is not delivered, and told of."""
-    return item.id in held and (item.ended or (not item.whole and item.position < goal))
+        self._policy.settle_all()
 
 
 def _one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:

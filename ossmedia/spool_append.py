@@ -48,6 +48,7 @@ class Appending:
         self._doubt = False  # an append was sent, and its answer is none
         self._blind = False  # OSS may not be asked
         self._refused = False  # it refused, although nothing had moved
+        self._stands = False  # there is an object of the present name
         self._etag = self._request_id = ""
         now = item.progress
         now.setdefault("name", item.key)
@@ -183,6 +184,7 @@ class Appending:
             if not absent(error):
                 raise
             answer = None
+        self._stands = answer is not None
         appendable = answer is None or answer.headers.get("x-oss-object-type") == "Appendable"
         if answer is not None and appendable and None in (answer.content_length, answer.crc64):
             raise errors.IntegrityError(f"{now['name']}: HEAD says no length or no CRC-64")
@@ -253,18 +255,19 @@ class Appending:
         now["number"] += 1
         now["name"] = f"{self.item.key}~g{now['number']}"
         now["length"] = now["crc64"] = 0
-        now["known"] = self._asked = self._doubt = self._refused = False
+        now["known"] = self._asked = self._doubt = self._refused = self._stands = False
         self._cursor.seek(self.item.position)
         self._ledger.log(f"{self.item.key}: going on in {now['name']}")
 
     # -- the end
 
     def _finish(self) -> bool:
-        now, item = self._now, self.item
-        if not item.end and not now["known"] and now["length"] == 0:
+        item = self.item
+        if not item.end and not self._stands:
             answer = self._send(memoryview(b""))  # as opening a local file for append would
             if answer is None:
                 return False
+            self._stands = True
             self._etag = answer.headers.get("etag", "").strip('"')
         with item.lock:
             item.position = item.end

@@ -172,7 +172,8 @@ class Committer:
         return failed
 
     def _commit(self, item: Item) -> None:
-        files, end = item.unsynced()
+        files, end, grown = item.unsynced()
+        self._freed(-grown)
         damages: list[Damaged] = []
         try:
             if any(file.poisoned for file in files):
@@ -180,7 +181,8 @@ class Committer:
             self._sync_files(files)
         except OSError:
             self._freed(-item.rescue(self._data, lambda found: self._lost(item, found, damages)))
-            files, end = item.unsynced()
+            files, end, grown = item.unsynced()
+            self._freed(-grown)
             self._sync_files(files)
         complete = item.synced(files, end)
         ended = item.ended and item.durable == item.end

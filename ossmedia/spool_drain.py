@@ -8,6 +8,7 @@ them. It never gives an object up: what OSS refuses is kept, and asked for seldo
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from ossmedia.errors import Conflict, NetworkError, ObjectTooLarge, OssMediaError, SpoolError
@@ -18,12 +19,12 @@ from ossmedia.spool_whole import Whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from ossmedia.clock import Clock
+    from ossmedia.session import Session
     from ossmedia.spool_item import Item
     from ossmedia.spool_ledger import Ledger
-    from ossmedia.session import Session
     from ossmedia.spool_link import Link
 
     Delivery = Appending | Whole
@@ -107,6 +108,39 @@ class Drain:
                 self._not_before = 0.0
         self.poke()
 
+    def finish(self, items: Callable[[], Iterable[Item]], timeout_s: float | None) -> bool:
+        """See ``Spool.drain``; ``items`` gives all that the spool holds."""
+        end = None if timeout_s is None else self._clock.monotonic() + timeout_s
+        goals = [(item, item.end) for item in items()]
+        refused = [item for item, _ in goals if item.final or item.probes]
+        tries = {item.id: item.probes for item in refused}
+        self.probe(refused)
+        while True:
+            with self.changed:
+                held = {item.id for item in items()}
+                left = [item for item, goal in goals if item.id in held and _undone(item, goal)]
+                stuck = [i for i in left if i.final or i.probes > tries.get(i.id, 0)]
+                if len(stuck) == len(left):
+                    return not left
+                wait = None if end is None else end - self._clock.monotonic()
+                if wait is not None and wait <= 0:
+                    return False
+                self._clock.wait(self.changed, wait)
+
+    @contextlib.contextmanager
+    def held(self, bucket: str) -> Iterator[None]:
+        """Nothing of this bucket is sent meanwhile.
+
+        Raises:
+            ValueError: it is attached.
+        """
+        with self.changed:
+            if bucket in self._links or self._busy == bucket:
+                raise ValueError(f"bucket: {bucket!r} is attached; its objects may be on their way")
+            yield
+            self._poked = True
+            self.changed.notify_all()
+
     def close(self) -> None:
         """Ends the thread; an exchange that takes long is left behind."""
         with self.changed:
@@ -189,8 +223,11 @@ class Drain:
         return made
 
     def _step(self, item: Item, link: Link) -> None:
+        if item.gone:  # that OSS is well it does not say
+            self._over(item)
+            return
         try:
-            over = item.gone or self._deliveries[item.id].step() or item.gone
+            over = self._deliveries[item.id].step() or item.gone
         except SpoolError as error:  # the disk: no reason to ask OSS less
             self._failed(item, link, SpoolError(f"{error}", retryable=True))
         except OssMediaError as error:
@@ -254,3 +291,8 @@ class Drain:
             self._denied.add(item.id)
             if len(self._denied) > 1:
                 self._not_before = now + PROBE_S
+
+
+def _undone(item: Item, goal: int) -> bool:
+    """Whether something that was asked for is not delivered."""
+    return item.ended or (not item.whole and item.position < goal)

@@ -214,6 +214,14 @@ class Intake:
             extent.sealed = True
         self._state.begin(item, item.extents)
 
+    def assign(self, item: Item, bucket: str, key: str) -> None:
+        """An object that nothing was sent of goes elsewhere. Raises SpoolError."""
+        with item.lock:
+            options = {**item.options, "place": [bucket, key]}
+            self._state.place(item, options)
+            item.options, item.bucket, item.key = options, bucket, key
+            item.progress.clear()  # of an upload that had begun at the first place
+
     def supersede(self, item: Item) -> None:
         """Older objects of this key that were given as replaceable need not be sent any more."""
         for other in self._shelf.all():

@@ -123,16 +123,19 @@ class Item:
 
     # -- becoming durable
 
-    def unsynced(self) -> tuple[list[Tail], int]:
-        """The files that hold bytes which are not durable, and the end of the stream that will be
-        once they are synced. What is written meanwhile begins on a new page."""
+    def unsynced(self) -> tuple[list[Tail], int, int]:
+        """The files that hold bytes which are not durable, the end of the stream that will be once
+        they are synced, and by how much this made the files grow. What is written meanwhile begins
+        on a new page."""
         with self.lock:
-            files = list(self.rolled)
+            files, grown = list(self.rolled), 0
             if self.tail is not None and self.tail.extent.end > self.durable:
                 files.append(self.tail)
-                self.tail.freeze(page=True)
+                before = self.tail.extent.size
+                self.tail.freeze(page=not self.ended)
+                grown = self.tail.extent.size - before
             self.dirty = False
-            return files, self.end
+            return files, self.end, grown
 
     def synced(self, files: list[Tail], end: int) -> list[Extent]:
         """These files are durable up to there; returns the extents that are complete and durable,
@@ -146,7 +149,7 @@ class Item:
             if self.ended and self.tail is not None and self.durable == self.end:
                 done.append(self.tail)
                 self.tail = None
-            growing = [file.extent for file in [*self.rolled, *([self.tail] if self.tail else [])]]
+            growing = [file.extent for file in self._unsealed()]
             complete = [e for e in self.extents if not e.sealed and e not in growing]
         for file in done:
             file.close()
@@ -169,28 +172,9 @@ class Item:
             before_bytes = self.disk_bytes()
             if self.tail is not None:
                 self.tail.freeze()
-            old = list(self.extents)
-            files = [*self.rolled, *([self.tail] if self.tail else [])]
-            before = (self.tail, self.rolled, old, self.end)
-            kept = [extent for extent in old if extent.start < self.durable]
-            self.tail, self.rolled, self.extents = None, [], list(kept)
-            self.end = self.durable
-            try:
-                # Killed in the middle of it, the old files must count.
-                self._ending = UNFINISHED
-                lost = self._copy(old, before[3], folder)
-                for file in [*self.rolled, *([self.tail] if self.tail else [])]:
-                    file.rename()
-                if lost:
-                    report(lost)
-            except BaseException:
-                made = [*self.rolled, *([self.tail] if self.tail else [])]
-                self.tail, self.rolled, self.extents, self.end = before
-                for file in made:
-                    file.remove()
-                raise
-            finally:
-                self._ending = ""
+            files = self._unsealed()
+            kept = [extent for extent in self.extents if extent.start < self.durable]
+            self._rewrite(kept, folder, report)
             for extent in kept:
                 extent.end = min(extent.end, self.durable)
             grown = self.disk_bytes() - before_bytes
@@ -200,6 +184,33 @@ class Item:
             else:
                 file.remove()
         return grown
+
+    def _unsealed(self) -> list[Tail]:
+        return [*self.rolled, *([self.tail] if self.tail else [])]
+
+    def _rewrite(
+        self, kept: list[Extent], folder: str, report: Callable[[list[Damaged]], object]
+    ) -> None:
+        """The extents that are kept, and new ones. Raises OSError: nothing has changed."""
+        before = (self.tail, self.rolled, self.extents, self.end)
+        self.tail, self.rolled, self.extents = None, [], list(kept)
+        self.end = self.durable
+        try:
+            # Killed in the middle of it, the old files must count.
+            self._ending = UNFINISHED
+            lost = self._copy(before[2], before[3], folder)
+            for file in self._unsealed():
+                file.rename()
+            if lost:
+                report(lost)
+        except BaseException:
+            made = self._unsealed()
+            self.tail, self.rolled, self.extents, self.end = before
+            for file in made:
+                file.remove()
+            raise
+        finally:
+            self._ending = ""
 
     def _copy(self, old: list[Extent], end: int, folder: str) -> list[Damaged]:
         lost: list[Damaged] = []
@@ -281,5 +292,5 @@ class Item:
 
     def close(self) -> None:
         """Gives the descriptors back. The lock is held."""
-        for file in [*self.rolled, *([self.tail] if self.tail else [])]:
+        for file in self._unsealed():
             file.close()

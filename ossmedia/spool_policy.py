@@ -8,6 +8,8 @@ a byte without a durable tombstone.
 
 from __future__ import annotations
 
+import contextlib
+
 from ossmedia.errors import SpoolError, SpoolFull
 from ossmedia.spool_room import footprint
 from ossmedia.spool_values import Tombstone
@@ -54,6 +56,7 @@ class Policy:
         self._clock = clock
         self._items = items
         self._left = left
+        self._soft = False  # tombstones that survive kill -9, and not yet a power cut
 
     def admit(
         self,
@@ -140,18 +143,43 @@ class Policy:
         return True
 
     def drop_newest(self, item: Item, length: int) -> None:
-        """Bytes of an appended object that do not even come to the disk. The lock is held."""
+        """Bytes of an appended object that do not even come to the disk: their tombstone survives
+        kill -9 when this returns, or, on a disk that is full or fails, waits for the next commit.
+        The lock is held."""
         item.end += length
         item.dropped += length
         first = item.lost[0] if item.lost else item.end - length
         item.lost = (first, item.end)
+        with contextlib.suppress(SpoolError):
+            self.settle(item, reserve=False)
 
-    def settle(self, item: Item) -> None:
-        """Writes down what ``drop_newest`` dropped, before other bytes follow. The lock is held."""
+    def settle(self, item: Item, *, reserve: bool = True) -> None:
+        """Writes down what ``drop_newest`` dropped, before other bytes follow. The lock is held.
+
+        Args:
+            reserve: a full disk is no reason to fail.
+
+        Raises:
+            SpoolError: the disk failed; it counts as dropped all the same.
+        """
         if item.lost and not item.gone:
             stone = Tombstone(item.id, item.key, *item.lost, "drop_newest")
-            self._state.drop(item, [stone])
-            item.lost = ()
+            self._state.drop(item, [stone], durable=False, reserve=reserve)
+            item.lost, self._soft = (), True
+
+    def settle_all(self) -> None:
+        """Makes those tombstones durable. Raises SpoolError."""
+        for item in self._items():
+            if item.lost:
+                with item.lock:
+                    self.settle(item)
+        if self._soft:
+            self._soft = False
+            try:
+                self._state.sync()
+            except BaseException:
+                self._soft = True
+                raise
 
     def _drop_oldest(self, size: int) -> int:
         """Frees so many bytes, if it can: whole objects that have ended, ranges of others. Files
@@ -163,7 +191,7 @@ class Policy:
                     break
                 if not item.whole:
                     freed += self._drop_ranges(item, size - freed)
-                elif item.ended:
+                elif item.ended and item.end:  # an empty one takes no room
                     freed += self._drop_whole(item)
             try:
                 self._committer.sync()

@@ -13,7 +13,7 @@ import sqlite3
 from ossmedia.errors import SpoolError
 from ossmedia.spool_blocks import FILE_HEADER
 from ossmedia.spool_files import UNFINISHED, sync_folder
-from ossmedia.spool_state import State
+from ossmedia.spool_state import State, give_reserve
 from ossmedia.spool_survey import Found, file_header, files_of, survey
 from ossmedia.spool_values import Tombstone
 
@@ -43,9 +43,11 @@ def recover(folder: str, unfinished: str) -> tuple[State, Recovery]:
                 state.close()
                 raise
         except sqlite3.Error as error:
-            if last or error.sqlite_errorcode not in _CORRUPT:
+            corrupt = error.sqlite_errorcode in _CORRUPT
+            if last or not (corrupt or give_reserve(path)):
                 raise SpoolError(f"{path}: {error}") from error
-            quarantine(folder, [path + ending for ending in ("", "-wal", "-shm")])
+            if corrupt:
+                quarantine(folder, [path + ending for ending in ("", "-wal", "-shm")])
         except SpoolError:
             raise
         except OSError as error:

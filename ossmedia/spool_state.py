@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Change = tuple[str, tuple[Any, ...]]
 
-__all__ = ["MOST_RECEIPTS", "State"]
+__all__ = ["MOST_RECEIPTS", "State", "give_reserve"]
 
 MOST_RECEIPTS = 1000
 MOST_TOMBSTONES = 10_000
@@ -68,7 +68,7 @@ class State:
 
     def __init__(self, path: str, *, read_only: bool = False) -> None:
         self._lock = allocate_lock()
-        self._reserve = f"{path}-reserve"
+        self._path = path
         self._stones = 0
         self.made = not os.path.exists(path)
         if read_only and self.made:
@@ -112,7 +112,7 @@ class State:
     def keep_reserve(self) -> None:
         """Takes the reserve from the disk, if it is not there and there is room."""
         try:
-            fd = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = os.open(_reserve(self._path), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError:
             return
         try:
@@ -123,22 +123,14 @@ class State:
         finally:
             os.close(fd)
 
-    def _give_reserve(self) -> bool:
-        try:
-            size = os.stat(self._reserve).st_size
-            os.unlink(self._reserve)
-        except OSError:
-            return False
-        return size > 0
-
-    def _change(self, durable: bool, *statements: Change) -> None:
+    def _change(self, durable: bool, *statements: Change, reserve: bool = True) -> None:
         """One transaction. Raises SpoolError."""
         with self._lock:
             try:
                 self._try(durable, statements)
             except sqlite3.Error as error:
                 full = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
-                if not (full and self._give_reserve()):
+                if not (full and reserve and give_reserve(self._path)):
                     raise SpoolError(f"state.db: {error}") from error
             else:
                 return
@@ -238,6 +230,11 @@ class State:
             changes.append(("UPDATE items SET size = ? WHERE id = ?", (item.end, item.id)))
         self._change(True, *changes)
 
+    def place(self, item: Item, options: dict[str, Any]) -> None:
+        """Its delivery begins anew, elsewhere."""
+        text = "UPDATE items SET options = ?, progress = '{}' WHERE id = ?"
+        self._change(True, (text, (json.dumps(options), item.id)))
+
     def progress(self, item: Item, *, durable: bool) -> None:
         """How far its delivery has got."""
         self._change(durable, _progress(item))
@@ -256,11 +253,18 @@ class State:
         extents: Iterable[Extent] = (),
         *,
         progress: bool = False,
+        durable: bool = True,
+        reserve: bool = True,
     ) -> None:
-        """Bytes of an object that goes on are gone; the caller unlinks the extents afterwards."""
+        """Bytes of an object that goes on are gone; the caller unlinks the extents afterwards.
+
+        Args:
+            reserve: a full disk is no reason to fail.
+        """
         numbers = [extent.number for extent in extents]
         moved = [_progress(item)] if progress else []
-        self._change(True, *_tombstones(lost), *_forgotten(item, numbers), *moved)
+        changes = (*_tombstones(lost), *_forgotten(item, numbers), *moved)
+        self._change(durable, *changes, reserve=reserve)
 
     def finish(
         self,
@@ -293,6 +297,24 @@ class State:
     def sync(self) -> None:
         """Makes every change so far durable."""
         self._change(True, ("UPDATE totals SET last_id = last_id", ()))
+
+
+def _reserve(path: str) -> str:
+    return f"{path}-reserve"
+
+
+def give_reserve(path: str) -> bool:
+    """A full disk gets the bytes back that were kept for the state alone; False: there are none.
+
+    Args:
+        path: of the state.
+    """
+    try:
+        size = os.stat(_reserve(path)).st_size
+        os.unlink(_reserve(path))
+    except OSError:
+        return False
+    return size > 0
 
 
 def _damaged(text: str) -> sqlite3.DatabaseError:

@@ -79,6 +79,7 @@ def _found(state: State, row: dict[str, Any], files: dict[int, str]) -> Found:
     _take_sealed(state, item, files)
     if not item.ended:
         found.cut = _take_unsealed(item, files, stones)
+    item.bucket, item.key = item.options.get("place", (item.bucket, item.key))
     held = {extent.path for extent in item.extents}
     found.useless += [path for path in files.values() if path not in held]
     item.next_file = max([row["first_file"], *(e.number + 1 for e in item.extents)])
@@ -140,7 +141,7 @@ def _take_unsealed(
         if not whole:
             break
     item.end = _skip(item.end, skipped)
-    return None if last is None else (last.path, last.cut)
+    return None if last is None else (last.path, last.ending())
 
 
 def _skip(position: int, skipped: dict[int, int]) -> int:
@@ -221,6 +222,18 @@ class _Scan:
                 return False
             self.position, self.cut = max(self.position, end), place
         return True
+
+    def ending(self) -> int:
+        """Where the file should end, after ``walk``: behind its last whole block, or behind the
+        zeros with which a commit filled that one's page."""
+        end = aligned(self.cut, PAGE)
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self.cut)
+                filled = file.read(end - self.cut) == bytes(end - self.cut)
+        except OSError:
+            filled = False
+        return end if filled else self.cut
 
     def extent(self) -> Extent:
         """What the file holds, after ``walk``."""

@@ -79,9 +79,10 @@ def test_upload_copies_the_file(cloud, spool, tmp_path):
     path.write_bytes(DATA)
     seen = []
     with bucket_of(cloud, spool) as bucket:
-        assert bucket.upload(path, "clip", progress=lambda *told: seen.append(told)) is None
+        result = bucket.upload(path, "clip", progress=lambda *told: seen.append(told))
         path.unlink()
         assert spool.drain(30)
+        assert result in (None, spool.receipts()[0].receipt), "None while the spool still has it"
     assert content(cloud, "clip") == DATA
     assert seen == sorted(set(seen))
     assert seen[-1] == (len(DATA), len(DATA))
@@ -292,6 +293,41 @@ def test_one_refused_object_does_not_stop_the_others(cloud, spool):
         assert content(cloud, "next") == b"sent"
         cloud.clear_faults()
         assert spool.drain(30)
+
+
+class Boot1970(Clock):
+    """A camera without a battery: the wall clock counts from 1970."""
+
+    def now(self) -> float:
+        return self.monotonic() % 1000
+
+
+@pytest.mark.parametrize("mode", ["wb", "xb", "ab"])
+def test_a_boot_at_1970(cloud, folder, mode):
+    """Recording needs no clock; the delivery learns OSS's from one refusal, for all objects."""
+    clock = Boot1970()
+    with lawful(folder, clock=clock) as spool:
+        for number in range(3):
+            with spool.open(cloud.buckets[0], f"{number}", mode) as f:
+                f.write(DATA[: 1000 + number])
+        with bucket_of(cloud, spool, clock=clock):
+            assert spool.drain(30), check(spool)
+    each = {"wb": 1, "xb": 1, "ab": 2}[mode]  # an appended object is looked at first
+    assert sum(requests(cloud).values()) <= 3 * each + 1, requests(cloud)
+    assert all(content(cloud, f"{number}") == DATA[: 1000 + number] for number in range(3))
+
+
+def test_an_answer_without_a_crc_counts_only_where_so_wanted(cloud, folder):
+    cloud.fault("drop_crc", times=0)
+    with lawful(folder) as spool:
+        with bucket_of(cloud, spool) as bucket:
+            bucket.put("k", DATA)
+            until(lambda: "other bytes" in check(spool).error)
+            assert check(spool).acked == 0
+        with bucket_of(cloud, spool, verify_crc=False):
+            assert spool.drain(30), check(spool)
+    cloud.clear_faults()
+    assert content(cloud, "k") == DATA
 
 
 # -- answers that are lost, tokens that end

@@ -200,6 +200,50 @@ def test_xb_over_its_own_bytes_is_stored(cloud, spool, size):
         assert f.result.crc64 == crc64(DATA[:size])
 
 
+@pytest.mark.parametrize("mode", ["wb", "xb", "ab", "put"])
+@pytest.mark.parametrize("action", ["wrong_crc", "drop_crc"])
+def test_damage_however_often_is_no_reason_to_give_up(cloud, spool, mode, action):
+    """The spool has the bytes whole: they are sent again until OSS's CRC-64 is theirs."""
+    operations = {"ab": "AppendObject", "put": "PutObject"}
+    cloud.fault(action, operation=operations.get(mode, "UploadPart"), times=6)
+    cloud.fault("status", status=500, operation=operations.get(mode, "UploadPart"), times=4)
+    with bucket_of(cloud, spool) as bucket:
+        if mode == "put":
+            bucket.put("k", DATA)
+        else:
+            with bucket.open("k", mode) as f:
+                f.write(DATA)
+        assert spool.drain(30), check(spool)
+        assert content(cloud, "k") == DATA
+        assert check(spool).parked == 0
+
+
+def test_an_empty_stream_is_made_although_the_first_try_fails(cloud, spool):
+    cloud.fault("status", status=500, operation="AppendObject", times=2)
+    with bucket_of(cloud, spool) as bucket:
+        bucket.open("empty", "ab").close()
+        assert spool.drain(30)
+    assert content(cloud, "empty") == b""
+    (done,) = spool.receipts()
+    assert (done.receipt.key, done.receipt.size) == ("empty", 0)
+
+
+def test_who_is_refused_is_asked_for_again_although_something_was_dropped(cloud, folder):
+    """What a policy drops while all of it is refused is no news from OSS."""
+    cloud.fault("status", status=403, code="AccessDenied", times=0)
+    with lawful(folder) as spool, bucket_of(cloud, spool) as bucket:
+        for number in range(3):
+            bucket.put(f"{number}", b"x")
+        until(lambda: check(spool).parked >= 2)
+        first = spool._shelf.all()[0]
+        spool._policy.drop_rest(first, "drop_oldest")
+        spool._drain.poke()
+        until(lambda: first.id not in spool._drain._deliveries)
+        cloud.clear_faults()
+        assert spool.drain(30)
+        assert content(cloud, "1") == content(cloud, "2") == b"x"
+
+
 def test_append_to_a_normal_object_is_parked(cloud, spool):
     with bucket_of(cloud) as owner:
         owner.put("k", b"normal")

@@ -44,8 +44,8 @@ def calls(monkeypatch):
 
     change = State._change
 
-    def changed(self, durable, *statements):
-        change(self, durable, *statements)
+    def changed(self, durable, *statements, **more):
+        change(self, durable, *statements, **more)
         seen.append("durable" if durable else "state")
 
     monkeypatch.setattr("os.fdatasync", by_fd("fdatasync"))

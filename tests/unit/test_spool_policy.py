@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import pytest
 
 from ossmedia import Spool, SpoolFull, StreamBroken
 from ossmedia.clock import Clock
+from ossmedia.spool_state import State
 from tests.spool_rig import check, data_files, lawful, pattern
 from tests.unit.test_spool import held
 
@@ -145,6 +147,48 @@ def test_a_stream_goes_on_behind_what_was_dropped(folder):
         assert spool.recovered == ()
 
 
+def test_what_was_dropped_is_known_after_a_kill(folder, tmp_path):
+    """Each dropped frame has its tombstone when ``write`` returns, before any commit."""
+    with lawful(folder, max_bytes=MAX, policy="drop_newest", commit_interval=3600.0) as spool:
+        f = spool.open("cams", "k", "ab")
+        for number in range(40):
+            f.write(FRAME)
+            if number in (30, 39):
+                shutil.copytree(folder, tmp_path / str(number))
+        (stone,) = spool.tombstones()
+        f.close()
+    for number in (30, 39):
+        with lawful(tmp_path / str(number)) as spool:
+            status = check(spool)
+            assert status.written == (number + 1) * len(FRAME)
+            assert status.dropped == status.written - stone.first
+            assert held(spool, "k") == (FRAME * 40)[: stone.first]
+
+
+def test_tombstones_are_durable_with_the_commit(folder, monkeypatch):
+    seen: list[bool] = []
+    change = State._change
+
+    def changed(self, durable, *statements, **more):
+        seen.append(durable)
+        change(self, durable, *statements, **more)
+
+    with lawful(folder, max_bytes=MAX, policy="drop_newest", commit_interval=3600.0) as spool:
+        f = spool.open("cams", "k", "ab")
+        for _ in range(30):
+            f.write(FRAME)
+        f.sync()
+        monkeypatch.setattr(State, "_change", changed)
+        for _ in range(3):
+            f.write(FRAME)
+        assert seen == [False] * 3
+        f.sync()
+        assert seen[3:] == [True]
+        f.sync()
+        assert seen[4:] == [], "nothing is new"
+        f.close()
+
+
 def test_drop_newest_of_a_clip_drops_it_as_a_whole(folder):
     with lawful(folder, max_bytes=MAX, policy="drop_newest") as spool:
         f = spool.open("cams", "k", "wb")
@@ -182,6 +226,18 @@ def test_drop_oldest_drops_whole_clips(folder):
         }
         assert status.dropped == (12 - len(kept)) * 5 * len(FRAME)
         assert all(held(spool, key) == FRAME * 5 for key in kept)
+
+
+def test_drop_oldest_leaves_what_takes_no_room(folder):
+    """An empty object frees nothing, and has no byte that a tombstone could name."""
+    with lawful(folder, max_bytes=MAX, policy="drop_oldest") as spool:
+        spool.put("cams", "empty", b"")
+        spool.open("cams", "also empty", "wb").close()
+        for number in range(4):
+            spool.put("cams", f"{number}", pattern(200_000))
+        kept = [item.key for item in spool._shelf.all()]
+        assert kept == ["empty", "also empty", "2", "3"]
+        assert {stone.key for stone in spool.tombstones()} == {"0", "1"}
 
 
 def test_drop_oldest_drops_the_first_ranges_of_a_stream(folder):

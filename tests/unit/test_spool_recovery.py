@@ -105,6 +105,27 @@ def test_a_torn_end_is_cut_off(tmp_path_factory, data):
         assert check(spool).torn == 0
 
 
+def test_what_fills_a_page_is_not_torn(folder, tmp_path):
+    """A commit fills the last page with zeros; behind them goes on what is written later."""
+    with lawful(folder, commit_interval=3600.0) as spool:
+        f = spool.open("cams", "k", "ab")
+        for number in range(3):
+            f.write(DATA[number * 10_000 : (number + 1) * 10_000])
+            f.sync()
+            (path,) = data_files(folder)
+            assert path.stat().st_size % 4096 == 0
+            assert check(spool).disk_bytes == path.stat().st_size
+            shutil.copytree(folder, tmp_path / str(number))
+        f.close()
+    for number in range(3):
+        with lawful(tmp_path / str(number)) as spool:
+            assert held(spool, "k") == DATA[: (number + 1) * 10_000]
+            assert check(spool).torn == 0
+            assert spool.recovered == (
+                f"k: was not closed; its {(number + 1) * 10_000} bytes will be delivered",
+            )
+
+
 def test_what_was_promised_is_not_cut_off(folder, tmp_path):
     """A fault in the middle of an open file, with a later commit behind it, is damage: what stands
     behind it stays."""
