@@ -15,7 +15,7 @@ import pytest
 
 from bench.mux_cases import copy, own, pictures, pyav
 from bench.rounds import compare, record
-from ossmedia._native_ts import TsMuxer
+from ossmedia._native_ts import AUDIO, SEGMENT, TsBuffer, TsMuxer
 from tests.clips import Access, aac, ffmpeg, missing, track
 
 COUNT = 400
@@ -47,15 +47,15 @@ def own_size(units: list[Access], sounds: list[Access]) -> int:
     """Bytes of one segment after another, a new one at each key frame after 6 s."""
     muxer = TsMuxer("h264", "aac" if sounds else "")
     size, begun = 0, 0
-    out = bytearray(muxer.room(1 << 21))
+    out = TsBuffer(4 << 20)
     for _, audio, one in in_order(units, sounds):
         if audio:
-            size += muxer.audio(one.data, one.pts, out, 0)
+            size += muxer.write(one.data, one.pts, one.pts, out, AUDIO)
             continue
+        flags = 0
         if one.key and one.dts - begun >= 6 * 90_000:
-            muxer.begin_segment()
-            begun = one.dts
-        size += muxer.video(one.data, one.pts, one.dts, out, 0)
+            flags, begun = SEGMENT, one.dts
+        size += muxer.write(one.data, one.pts, one.dts, out, flags)
     return size
 
 

@@ -12,13 +12,13 @@ from fractions import Fraction
 
 import av
 
-from ossmedia._native_ts import TsMuxer
+from ossmedia._native_ts import TsBuffer, TsMuxer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["border", "copy", "own", "pictures", "pyav"]
+__all__ = ["border", "copy", "loop", "own", "pictures", "pyav"]
 
 _SETS = bytes.fromhex("000000016742c00dda0507ec0440000003004000000c83c50aa8 0000000168ce0fc8")
 _KEY, _OTHER = b"\0\0\0\1\x65\x88\x84", b"\0\0\0\1\x41\x9a\x24"
@@ -31,21 +31,28 @@ def pictures(size: int, count: int) -> list[bytes]:
     return [one + b"\xa5" * (size - len(one)) for one in head]
 
 
-def own(units: list[bytes]) -> Iterator[int]:
-    """TsMuxer.video into memory that is used again."""
-    muxer = TsMuxer("h264")
-    out = bytearray(muxer.room(max(map(len, units))))
+def loop(units: list[bytes]) -> Iterator[int]:
+    """What each case does besides: it counts pictures and tells their times."""
     for number, unit in enumerate(units):
-        yield muxer.video(unit, number * STEP, number * STEP, out, 0)
+        time = number * STEP
+        yield time and len(unit)
+
+
+def own(units: list[bytes]) -> Iterator[int]:
+    """TsMuxer.write into the memory of one long segment."""
+    muxer, out = TsMuxer("h264"), TsBuffer(sum(map(len, units)) * 21 // 20 + 20_000)
+    for number, unit in enumerate(units):
+        time = number * STEP
+        yield muxer.write(unit, time, time, out)
 
 
 def border(units: list[bytes]) -> Iterator[int]:
     """The same calls with nothing to do in C: parameter sets that are known already."""
-    muxer = TsMuxer("h264")
-    out = bytearray(muxer.room(max(map(len, units))))
-    muxer.video(units[0], 0, 0, out, 0)
+    muxer, out = TsMuxer("h264"), TsBuffer(1 << 20)
+    muxer.write(units[0], 0, 0, out)
     for number, _ in enumerate(units):
-        yield muxer.video(_SETS, number * STEP, number * STEP, out, 0)
+        time = number * STEP
+        yield muxer.write(_SETS, time, time, out)
 
 
 def copy(units: list[bytes]) -> Iterator[int]:
@@ -80,11 +87,11 @@ def pyav(units: list[bytes]) -> Iterator[int]:
     stream.width, stream.height = 320, 240
     base = Fraction(1, 90_000)
     for number, unit in enumerate(units):
-        before = sink.taken
+        time, before = number * STEP, sink.taken
         packet = av.Packet(unit)
         packet.stream = stream
         packet.time_base = base
-        packet.pts = packet.dts = number * STEP
+        packet.pts = packet.dts = time
         packet.is_keyframe = number == 0
         container.mux_one(packet)
         yield sink.taken - before

@@ -43,7 +43,8 @@ enum {
     OM_E_PROTOCOL = -10, /* the answer breaks HTTP or OSS rules, or is larger than asked for */
     OM_E_TLS = -11,     /* certificate refused, or no TLS library */
     OM_E_FOREIGN = -12, /* append: the object holds foreign bytes; om_stream_restart goes on */
-    OM_E_FULL = -13     /* append: the object would pass its limit; om_stream_restart goes on */
+    OM_E_FULL = -13     /* append: the object would pass its limit; om_stream_restart goes on.
+                           media: `out` has too little room */
 };
 
 enum { OM_REPLACE = 0, OM_CREATE = 1, OM_APPEND = 2 };
@@ -79,6 +80,8 @@ typedef struct om_config {
     uint32_t io_timeout_ms;      /* without a single byte moving; 0: 20,000 */
     uint32_t total_timeout_ms;   /* one exchange, beginning to end; 0: 300,000 */
     int verify_crc;              /* 1: an answer without OSS's CRC-64 counts as not stored */
+    int harden;                  /* 1: from now on, and for good, no core dump of this process,
+                                    and only root may look into its memory */
 } om_config;
 
 typedef struct om_credentials {
@@ -89,7 +92,8 @@ typedef struct om_credentials {
 
 typedef struct om_options {
     const char *key;       /* 1-1023 bytes of UTF-8 */
-    int mode;              /* OM_REPLACE, OM_CREATE, OM_APPEND */
+    int mode;              /* OM_REPLACE, OM_CREATE (never overwrites; an object with the very same
+                              bytes counts as ours), OM_APPEND */
     size_t block_size;     /* bytes of one request; 102,400 (OSS's smallest part) to 1 GiB */
     uint32_t block_count;  /* 2-1024; memory = block_size * block_count, taken once, at open */
     uint64_t append_limit; /* bytes in one appended object; 0: OSS's 5 GiB */
@@ -150,7 +154,8 @@ uint64_t om_crc64_combine(uint64_t crc_a, uint64_t crc_b, uint64_t len_b);
 
 /* Makes the handle for one bucket. Never touches the network.
  *
- * Returns  OM_OK; OM_E_ARG (message names the field), OM_E_NOMEM; *out is NULL then.
+ * Returns  OM_OK; OM_E_ARG (message names the field), OM_E_NOMEM, OM_E_STATE (harden: the system
+ *          refused); *out is NULL then.
  * Threads  a store may be used by any number of threads.
  */
 int om_store_new(om_store **out, const om_config *config, om_error *err) OM_NODISCARD;
@@ -261,15 +266,24 @@ typedef struct om_ts {
 
 enum { OM_TS_NONE = 0, OM_TS_H264 = 1, OM_TS_H265 = 2, OM_TS_AAC = 3, OM_TS_MP3 = 4 };
 
-enum { OM_TS_VIDEO = 0, OM_TS_AUDIO = 1 };
+/* Where packets go: `room` bytes at `data`, of which the first `size` are written. */
+typedef struct om_ts_out {
+    uint8_t *data;
+    size_t room, size;
+} om_ts_out;
 
 /* Flags of om_ts_write. */
 enum {
     OM_TS_KEY = 1,     /* video: can be decoded without what came before */
     OM_TS_NOT_KEY = 2, /* video: cannot; with neither, the unit is asked */
     OM_TS_SEGMENT = 4, /* begin with PAT and PMT, and the next video with its parameter sets */
-    OM_TS_GAP = 8      /* something is missing before it: times may begin anew */
+    OM_TS_GAP = 8,     /* something is missing before it: times may begin anew */
+    OM_TS_UNLESS_KEY = 16, /* video: a key frame is not written: the answer is OM_TS_IS_KEY */
+    OM_TS_VIDEO = 0,
+    OM_TS_AUDIO = 32   /* whole ADTS or MP3 frames; else one access unit */
 };
+
+enum { OM_TS_IS_KEY = 1 };
 
 /* Begins a program of one video track, one audio track, or both.
  *
@@ -283,24 +297,26 @@ enum {
 int om_ts_init(om_ts *ts, int video, int audio, const void *config, size_t config_len,
                om_error *err) OM_NODISCARD;
 
-/* Writes one access unit (OM_TS_VIDEO), or whole ADTS or MP3 frames (OM_TS_AUDIO), as packets of
- * 188 bytes, from byte `at` of `out` on. PTS and DTS are ticks of 90 kHz, unwrapped, and begin
- * anywhere; in the packets they are 63,000 later (0.7 s), modulo 2^33, and the PCR is the unit's
- * DTS. Audio: dts is not read. Video gets what is missing: an access unit delimiter, and before
- * key frames the parameter sets seen last. PAT and PMT come first, with OM_TS_SEGMENT, and before
- * key frames that are 0.5 s after the last ones. Units of parameter sets alone are kept for the
- * next key frame. DTS more than 2 s after the last one counts as OM_TS_GAP; below that, PCRs fill
- * a pause over 100 ms.
+/* Writes one access unit, or (OM_TS_AUDIO) whole ADTS or MP3 frames, as packets of 188 bytes behind
+ * those that `out` has, and moves out->size on. PTS and DTS are ticks of 90 kHz, unwrapped, and
+ * begin anywhere; in the packets they are 63,000 later (0.7 s), modulo 2^33, and the PCR is the
+ * unit's DTS. Audio: dts is not read. Video gets what is missing: an access unit delimiter, and
+ * before key frames the parameter sets seen last. PAT and PMT come first, with OM_TS_SEGMENT, and
+ * before key frames that are 0.5 s after the last ones. Units of parameter sets alone are kept for
+ * the next key frame. DTS more than 2 s after the last one counts as OM_TS_GAP; below that, PCRs
+ * fill a pause over 100 ms.
  *
- * Returns  bytes written; 0 for parameter sets alone (give its flags again with the next unit);
- *          OM_E_ARG: the unit is refused, and nothing is changed by it, flags included: not
- *          Annex B, a length that is wrong, 0 bytes or over 16 MiB (audio: 65,000 bytes), no SPS
- *          before the first slice, no slice, DTS not after the last one, PTS before DTS or over
- *          60 s after it, less room than needed (len / 184 * 188 + 14,000 bytes always suffice).
+ * Returns  bytes written, a multiple of 188; 0 for parameter sets alone (give its flags again with
+ *          the next unit); OM_TS_IS_KEY (see OM_TS_UNLESS_KEY);
+ *          OM_E_ARG: the unit is refused: not Annex B, a length that is wrong, 0 bytes or over
+ *          16 MiB (audio: 65,000 bytes), no SPS before the first slice, no slice, DTS not after the
+ *          last one, PTS before DTS or over 60 s after it;
+ *          OM_E_FULL: less room than needed (len / 184 * 188 + 14,000 bytes always suffice).
+ *          After OM_TS_IS_KEY and errors, all is as before the call.
  * Source   ISO/IEC 13818-1; RFC 8216 section 3.2.
  */
-int om_ts_write(om_ts *ts, int track, const void *unit, size_t len, int64_t pts, int64_t dts,
-                int flags, void *out, size_t at, size_t out_size, om_error *err) OM_NODISCARD;
+int om_ts_write(om_ts *ts, om_ts_out *out, const void *unit, size_t len, int64_t pts, int64_t dts,
+                int flags, om_error *err) OM_NODISCARD;
 
 /* Whether a video unit is a key frame: an IDR (H.264) or IRAP (H.265) picture. Looks no further
  * than the first slice's header.

@@ -6,6 +6,7 @@
 
 #include "answer.h"
 #include "endpoint.h"
+#include "harden.h"
 #include "http.h"
 #include "sign.h"
 
@@ -94,6 +95,8 @@ int om_store_new(om_store **out, const om_config *config, om_error *err)
     *out = NULL;
     om__error_clear(err);
     rc = check_config(config, err);
+    if (rc == OM_OK && config->harden)
+        rc = om__harden(err);
     if (rc < 0)
         return rc;
     store = calloc(1, sizeof *store);

@@ -9,7 +9,10 @@
 
 #include "error.h"
 
-enum { TABLES_EVERY = 45000 /* ticks, before key frames */ };
+enum {
+    TABLES_EVERY = 45000, /* ticks, before key frames */
+    FLAGS = OM_TS_KEY | OM_TS_NOT_KEY | OM_TS_SEGMENT | OM_TS_GAP | OM_TS_UNLESS_KEY | OM_TS_AUDIO
+};
 
 /* What the unit's NAL units up to its first slice say. */
 typedef struct video_view {
@@ -143,21 +146,21 @@ static int check_times(const om__ts_track *track, const char *name, int64_t pts,
 }
 
 /* Writes all packets of a checked unit and moves the state on; or says that `out` is too small. */
-static int emit(om__ts *ts, om__ts_track *track, om__ts_pes *pes, int flags, uint8_t *out,
-                size_t out_size, om_error *err)
+static int emit(om__ts *ts, om__ts_track *track, const om__ts_pes *pes, int flags, om_ts_out *out,
+                om_error *err)
 {
     om__ts_track *other = &ts->track[track == ts->track ? 1 : 0];
     uint64_t elapsed = (uint64_t)pes->dts - (uint64_t)track->last, fills = 0;
     int is_clock = track == ts->track || !other->codec;
-    size_t size = om__ts_pes_size(pes);
-    uint8_t *at = out;
+    size_t size = om__ts_pes_size(pes), room = out->room - out->size;
+    uint8_t *at = out->data + out->size;
 
     if (is_clock && track->begun && !pes->gap)
         fills = (elapsed - 1) / OM__TS_PCR_MAX;
     size += ((flags & OM_TS_SEGMENT ? 2 : 0) + (size_t)fills) * OM__TS_PACKET;
-    if (size > out_size)
-        return om__fail(err, OM_E_ARG, "out: %llu bytes are left, %llu are needed",
-                        (unsigned long long)out_size, (unsigned long long)size);
+    if (size > room)
+        return om__fail(err, OM_E_FULL, "out: %llu bytes are left, %llu are needed",
+                        (unsigned long long)room, (unsigned long long)size);
     if (flags & OM_TS_SEGMENT) {
         at = om__ts_tables(at, ts);
         ts->tables_at = pes->dts;
@@ -165,12 +168,13 @@ static int emit(om__ts *ts, om__ts_track *track, om__ts_pes *pes, int flags, uin
     }
     for (uint64_t i = 1; i <= fills; i++)
         at = om__ts_pcr_write(at, track, track->last + (int64_t)(elapsed * i / (fills + 1)));
-    at = om__ts_pes_write(at, track, pes);
+    (void)om__ts_pes_write(at, track, pes);
     other->gap |= (flags & OM_TS_GAP) != 0;
     track->gap = 0;
     track->begun = 1;
     track->last = pes->dts;
-    return (int)(at - out);
+    out->size += size;
+    return (int)size;
 }
 
 /* The unit's place in time decides about PCR and gap. */
@@ -244,7 +248,7 @@ static int check_sets(const om__ts_sets *sets, int codec, om_error *err)
 
 static int write_picture(om__ts *ts, const om__ts_sets *sets, const video_view *view,
                          om__ts_pes *pes, const uint8_t *unit, const uint8_t *end, int flags,
-                         uint8_t *out, size_t out_size, om_error *err)
+                         om_ts_out *out, om_error *err)
 {
     int key = flags & OM_TS_KEY || (view->key && !(flags & OM_TS_NOT_KEY));
     int with_sets = key || view->key || ts->sets_due || flags & OM_TS_SEGMENT;
@@ -260,14 +264,14 @@ static int write_picture(om__ts *ts, const om__ts_sets *sets, const video_view *
     compose(ts, sets, view, unit, end, with_sets, pes);
     if (ts->tables_due || (key && since >= TABLES_EVERY))
         flags |= OM_TS_SEGMENT;
-    rc = emit(ts, ts->track, pes, flags, out, out_size, err);
+    rc = emit(ts, ts->track, pes, flags, out, err);
     if (rc > 0)
         ts->sets_due = 0;
     return rc;
 }
 
-static int write_video(om__ts *ts, const uint8_t *unit, size_t len, int64_t pts, int64_t dts,
-                       int flags, uint8_t *out, size_t out_size, om_error *err)
+static int write_video(om__ts *ts, om_ts_out *out, const uint8_t *unit, size_t len, int64_t pts,
+                       int64_t dts, int flags, om_error *err)
 {
     om__ts_pes pes = {.stream_id = 0xe0, .pts = pts, .dts = dts, .length_size = ts->length_size};
     set_choice choice;
@@ -278,13 +282,14 @@ static int write_video(om__ts *ts, const uint8_t *unit, size_t len, int64_t pts,
     rc = look(ts, unit, len, &view, &choice, err);
     if (rc < 0)
         return rc;
+    if (view.key && flags & OM_TS_UNLESS_KEY)
+        return OM_TS_IS_KEY;
     size = ts->length_size ? om__nals_size(unit, len, ts->length_size, err) : (int)len;
     if (size < 0)
         return size;
     pes.size = (size_t)size;
     if (view.slice)
-        rc = write_picture(ts, choice.sets, &view, &pes, unit, unit + len, flags, out, out_size,
-                           err);
+        rc = write_picture(ts, choice.sets, &view, &pes, unit, unit + len, flags, out, err);
     else if (!view.kinds)
         rc = om__fail(err, OM_E_ARG, "video: a unit without a slice");
     if (rc >= 0 && choice.sets != &ts->sets)
@@ -292,8 +297,8 @@ static int write_video(om__ts *ts, const uint8_t *unit, size_t len, int64_t pts,
     return rc;
 }
 
-static int write_audio(om__ts *ts, const uint8_t *frames, size_t len, int64_t pts, int flags,
-                       uint8_t *out, size_t out_size, om_error *err)
+static int write_audio(om__ts *ts, om_ts_out *out, const uint8_t *frames, size_t len, int64_t pts,
+                       int flags, om_error *err)
 {
     om__ts_track *track = &ts->track[1];
     om__ts_pes pes = {.stream_id = 0xc0, .pts = pts, .dts = pts, .size = len};
@@ -312,7 +317,7 @@ static int write_audio(om__ts *ts, const uint8_t *frames, size_t len, int64_t pt
     tables = ts->tables_due || found != kept ? OM_TS_SEGMENT : 0;
     track->stream_type = (uint8_t)found;
     ts->pmt_version += found != kept;
-    rc = emit(ts, track, &pes, flags | tables, out, out_size, err);
+    rc = emit(ts, track, &pes, flags | tables, out, err);
     if (rc < 0) {
         track->stream_type = (uint8_t)kept;
         ts->pmt_version -= found != kept;
@@ -322,27 +327,23 @@ static int write_audio(om__ts *ts, const uint8_t *frames, size_t len, int64_t pt
     return rc;
 }
 
-int om_ts_write(om_ts *ts, int track, const void *unit, size_t len, int64_t pts, int64_t dts,
-                int flags, void *out, size_t at, size_t out_size, om_error *err)
+int om_ts_write(om_ts *ts, om_ts_out *out, const void *unit, size_t len, int64_t pts, int64_t dts,
+                int flags, om_error *err)
 {
     om__ts *state = state_of(ts);
-    uint8_t *to;
-    size_t room;
-    int rc;
+    int sound = (flags & OM_TS_AUDIO) != 0, rc;
 
     om__error_clear(err);
-    if (at > out_size)
-        return om__fail(err, OM_E_ARG, "at: must be 0 to %llu, the size of out",
-                        (unsigned long long)out_size);
-    to = (uint8_t *)out + at;
-    room = out_size - at;
-    if (track != OM_TS_VIDEO && track != OM_TS_AUDIO)
-        return om__fail(err, OM_E_ARG, "track: must be OM_TS_VIDEO or OM_TS_AUDIO");
-    rc = check_unit(&state->track[track], track ? "audio" : "video", unit, len, err);
+    if (out->size > out->room)
+        return om__fail(err, OM_E_ARG, "out: size must be 0 to %llu, its room",
+                        (unsigned long long)out->room);
+    if (flags & ~FLAGS)
+        return om__fail(err, OM_E_ARG, "flags: 0x%x is none", (unsigned)(flags & ~FLAGS));
+    rc = check_unit(&state->track[sound], sound ? "audio" : "video", unit, len, err);
     if (rc < 0)
         return rc;
-    return track ? write_audio(state, unit, len, pts, flags, to, room, err)
-                 : write_video(state, unit, len, pts, dts, flags, to, room, err);
+    return sound ? write_audio(state, out, unit, len, pts, flags, err)
+                 : write_video(state, out, unit, len, pts, dts, flags, err);
 }
 
 int om_ts_is_key(const om_ts *ts, const void *unit, size_t len, om_error *err)
@@ -352,6 +353,7 @@ int om_ts_is_key(const om_ts *ts, const void *unit, size_t len, om_error *err)
     int rc;
 
     om__error_clear(err);
+    view.key = 0;
     rc = check_unit(&state->track[0], "video", unit, len, err);
     if (rc == OM_OK)
         rc = look(state, unit, len, &view, NULL, err);

@@ -58,7 +58,7 @@ typedef struct om__ts_track {
 
 /* What om_ts holds. */
 typedef struct om__ts {
-    om__ts_track track[2]; /* OM_TS_VIDEO, OM_TS_AUDIO */
+    om__ts_track track[2]; /* video, audio */
     int length_size;       /* bytes of a NAL unit's length; 0: start codes */
     int tables_due, sets_due;
     int pat_counter, pmt_counter, pmt_version;

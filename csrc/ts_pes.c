@@ -5,7 +5,13 @@
  * Source   ISO/IEC 13818-1 2.4.3.2 to 2.4.3.7. */
 #include <string.h>
 
+#include "cpu.h"
 #include "ts.h"
+
+#if defined(__GNUC__) && defined(__x86_64__)
+#include <immintrin.h>
+#define WITH_AVX
+#endif
 
 enum { PES_HEAD = 9, TIME_SIZE = 5, PCR_SIZE = 6 };
 
@@ -154,22 +160,48 @@ size_t om__ts_pes_size(const om__ts_pes *pes)
     return (all + OM__TS_ROOM - 1) / OM__TS_ROOM * OM__TS_PACKET;
 }
 
+#ifdef WITH_AVX
+/* As put_full, with six loads and stores for a packet instead of twelve. */
+__attribute__((target("avx"))) static void put_full_avx(uint8_t *out, uint8_t *head,
+                                                        const uint8_t *from, size_t count)
+{
+    uint8_t low = head[3] & 15, high = head[3] & 0xf0;
+
+    for (; count; count--) {
+        memcpy(out, head, 4);
+        out[3] = (uint8_t)(high | (low++ & 15));
+        for (int i = 0; i < 160; i += 32)
+            _mm256_storeu_si256((__m256i *)(void *)(out + 4 + i),
+                                _mm256_loadu_si256((const __m256i *)(const void *)(from + i)));
+        memcpy(out + 164, from + 160, 24);
+        from += OM__TS_ROOM;
+        out += OM__TS_PACKET;
+    }
+}
+#endif
+
 /* Packets with nothing but payload that lies in one run: nearly all there are. */
 static uint8_t *put_full(uint8_t *out, uint32_t flags, int *counter, const uint8_t *from,
                          size_t count)
 {
     uint8_t head[4];
-    uint32_t number = (uint32_t)*counter;
+    uint32_t number = (uint32_t)*counter & 15;
 
-    (void)put_head(head, flags, 0);
+    (void)put_head(head, flags, (int)number);
+    *counter = (int)((number + count) & 15);
+#ifdef WITH_AVX
+    if (om__cpu() & OM__CPU_BMI2) {
+        put_full_avx(out, head, from, count);
+        return out + count * OM__TS_PACKET;
+    }
+#endif
     for (; count; count--) {
         memcpy(out, head, sizeof head);
-        out[3] = (uint8_t)(head[3] | (number++ & 15));
+        out[3] = (uint8_t)((head[3] & 0xf0) | (number++ & 15));
         memcpy(out + sizeof head, from, OM__TS_ROOM);
         from += OM__TS_ROOM;
         out += OM__TS_PACKET;
     }
-    *counter = (int)(number & 15);
     return out;
 }
 

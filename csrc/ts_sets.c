@@ -134,7 +134,7 @@ static uint32_t find(const om__ts_sets *sets, const om__ts_set *wanted, uint32_t
 
 int om__ts_sets_has(const om__ts_sets *sets, int codec, const om__nal *nal, om_error *err)
 {
-    om__ts_set wanted;
+    om__ts_set wanted = {0};
     uint32_t at, number;
     int found, rc = describe(codec, nal, &wanted, err);
 
@@ -159,7 +159,7 @@ static void drop(om__ts_sets *sets, uint32_t number, uint32_t at)
 int om__ts_sets_add(om__ts_sets *sets, int codec, const om__nal *nal, om_error *err)
 {
     static const uint8_t start[4] = {0, 0, 0, 1};
-    om__ts_set added;
+    om__ts_set added = {0};
     uint32_t at, number, len;
     int found, rc = describe(codec, nal, &added, err);
 

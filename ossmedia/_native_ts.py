@@ -16,13 +16,27 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-__all__ = ["DELAY", "UNIT_MAX", "TsMuxer"]
+__all__ = [
+    "AUDIO",
+    "DELAY",
+    "GAP",
+    "IS_KEY",
+    "KEY",
+    "NOT_KEY",
+    "SEGMENT",
+    "UNLESS_KEY",
+    "TsBuffer",
+    "TsMuxer",
+]
 
 DELAY = 63_000  # 90 kHz ticks by which times in the packets are later than those given
-UNIT_MAX = 1 << 24  # bytes
 _VIDEO = {"": 0, "h264": 1, "h265": 2}
 _AUDIO = {"": 0, "aac": 3, "mp3": 4}
-_KEY, _NOT_KEY, _SEGMENT, _GAP = 1, 2, 4, 8
+# Flags of ``TsMuxer.write``, and one of its answers.
+KEY, NOT_KEY, SEGMENT, GAP, UNLESS_KEY, AUDIO = 1, 2, 4, 8, 16, 32
+IS_KEY = 1
+_FULL = -13
+_GROWTH = 256 << 10  # bytes
 # Looked up once: a camera calls them for each picture.
 _write, _is_key = lib.om_ts_write, lib.om_ts_is_key
 _hold, _release = ffi.from_buffer, ffi.release
@@ -34,6 +48,49 @@ def _codec(field: str, name: str, known: dict[str, int]) -> int:
     names = ", ".join(repr(one) for one in known if one)
     why = "" if name not in ("pcma", "pcmu") else " (MPEG-TS has no G.711: encode it as AAC)"
     raise MediaError(f"{field}: must be {names} or '', not {name!r}{why}")
+
+
+class TsBuffer:
+    """Memory for packets, one behind the other; it grows by itself. ``len`` is what is written.
+
+    Args:
+        expected: bytes to begin with.
+    """
+
+    __slots__ = ("_data", "_held", "packets")
+
+    def __init__(self, expected: int = 0) -> None:
+        self.packets: Any = ffi.new("om_ts_out *")  # the border's view of it
+        self._data = bytearray()
+        self._held: Any = None
+        self._grow(expected)
+
+    def __len__(self) -> int:
+        return int(self.packets.size)
+
+    def _grow(self, more: int) -> None:
+        if self._held is not None:
+            _release(self._held)  # a bytearray that is looked at cannot grow
+        if self._data:
+            self._data.extend(bytes(more))
+        else:
+            self._data = bytearray(more)
+        self._held = self.packets.data = _hold(self._data)
+        self.packets.room = len(self._data)
+
+    def make_room(self, length: int) -> None:
+        """Room for a unit of so many bytes, and for some more."""
+        self._grow(max(length // 184 * 188 + 14_000, _GROWTH))
+
+    def take(self) -> bytearray:
+        """What is written; the buffer is empty then."""
+        size, data = len(self), self._data
+        _release(self._held)
+        self._held, self._data = None, bytearray()
+        self.packets.size = 0
+        self._grow(0)
+        del data[size:]
+        return data
 
 
 class TsMuxer:
@@ -57,7 +114,6 @@ class TsMuxer:
         codecs = _codec("video", video, _VIDEO), _codec("audio", audio, _AUDIO)
         self._state = ffi.new("om_ts *")
         self._err = ffi.new("om_error *")
-        self._flags = 0
         config = bytes(video_config)
         if lib.om_ts_init(self._state, *codecs, config, len(config), self._err) < 0:
             raise self._error()
@@ -65,81 +121,52 @@ class TsMuxer:
     def _error(self) -> MediaError:
         return MediaError(ffi.string(self._err.message).decode("utf-8", "replace"))
 
-    def begin_segment(self, *, gap: bool = False) -> None:
-        """The next unit comes behind PAT and PMT, the next video unit behind its parameter sets,
-        too.
-
-        Args:
-            gap: something is missing, or times begin anew: a discontinuity is signalled, and times
-                may go back.
-        """
-        self._flags |= _SEGMENT | (_GAP if gap else 0)
-
-    @staticmethod
-    def room(length: int) -> int:
-        """Bytes of `out` that a unit of `length` bytes needs at most."""
-        return length // 184 * 188 + 14_000
-
-    def video(
-        self,
-        unit: Buffer,
-        pts: int,
-        dts: int,
-        out: Buffer,
-        at: int,
-        *,
-        keyframe: bool | None = None,
-    ) -> int:
-        """Writes one access unit into `out`, from byte `at` on.
+    def write(self, unit: Buffer, pts: int, dts: int, out: TsBuffer, flags: int = 0) -> int:
+        """Writes one access unit, or whole audio frames, behind what ``out`` has.
 
         An access unit delimiter is added when it is missing; before a key frame, so are the
         parameter sets that came last. A unit of parameter sets alone is kept for the next one.
 
         Args:
-            keyframe: whether it can be decoded without what came before; None: an IDR (H.264) or
-                IRAP (H.265) picture can.
+            unit: of video, at most 16 MiB; of audio, ADTS or MP3, at most 65,000 bytes.
+            pts: of audio, that of the first frame. dts: of audio, the same.
+            flags: KEY or NOT_KEY: whether a picture can be decoded without what came before; with
+                neither, an IDR (H.264) or IRAP (H.265) picture can. UNLESS_KEY: such a picture is
+                not written. AUDIO: these are audio frames. SEGMENT: PAT and PMT come before it, and
+                parameter sets before the next picture. GAP: something is missing, or times begin
+                anew: a discontinuity is signalled, and times may go back.
 
         Returns:
-            Bytes written, a multiple of 188; 0 for parameter sets alone.
+            Bytes written, a multiple of 188; 0 for parameter sets alone: its flags belong to the
+            next unit; IS_KEY: it is a key frame, and UNLESS_KEY was given.
 
         Raises:
             MediaError: the unit is refused; nothing was written or remembered.
         """
-        flags = self._flags
-        if keyframe is not None:
-            flags |= _KEY if keyframe else _NOT_KEY
-        return self._give(0, unit, pts, dts, flags, out, at)
+        if type(unit) is not bytes:
+            with _hold(unit) as held:
+                return self._write(held, pts, dts, out, flags)
+        try:  # cffi takes bytes as they are; anything else costs it more than a copy
+            done = _write(self._state, out.packets, unit, len(unit), pts, dts, flags, self._err)
+            if done >= 0:
+                return done
+        except OverflowError:
+            pass
+        return self._write(unit, pts, dts, out, flags)
 
-    def audio(self, frames: Buffer, pts: int, out: Buffer, at: int) -> int:
-        """Writes whole ADTS (or MP3) frames, at most 65,000 bytes; `pts` is the first one's.
-
-        Returns and raises as ``video``.
-        """
-        return self._give(1, frames, pts, pts, self._flags, out, at)
-
-    def _give(
-        self, track: int, unit: Buffer, pts: int, dts: int, flags: int, out: Buffer, at: int
-    ) -> int:
-        state, err = self._state, self._err
-        # cffi takes bytes as they are; asking for writable memory costs it more than a copy.
-        held: Any = unit if type(unit) is bytes else _hold(unit)
+    def _write(self, unit: Any, pts: int, dts: int, out: TsBuffer, flags: int) -> int:
+        """With more room where there is too little; with what is wrong in words."""
+        state, err, length = self._state, self._err, len(unit)
         try:
-            room: Any = _hold(out) if type(out) is bytearray else _hold(out, require_writable=True)
-            try:
-                size, length = len(room), len(held)
-                done = _write(state, track, held, length, pts, dts, flags, room, at, size, err)
-            except OverflowError:
-                raise MediaError("pts, dts, at: do not fit into 64 bits, or at < 0") from None
-            finally:
-                _release(room)  # a bytearray can grow again
-        finally:
-            if held is not unit:
-                _release(held)
+            done = _write(state, out.packets, unit, length, pts, dts, flags, err)
+            if done == _FULL:
+                out.make_room(length)
+                done = _write(state, out.packets, unit, length, pts, dts, flags, err)
+        except OverflowError:
+            raise MediaError("pts, dts: do not fit into 64 bits") from None
         if done < 0:
             raise self._error()
-        if done:
-            self._flags = 0
-        return done
+        return int(done)
 
     def is_keyframe(self, unit: Buffer) -> bool:
         """Whether a video unit is an IDR (H.264) or IRAP (H.265) picture.

@@ -9,9 +9,8 @@ Source: RFC 8216, 4.3 (tags), 6.2 (what a server may change).
 from __future__ import annotations
 
 from collections import deque
-from time import gmtime, strftime
 
-from ossmedia.clock import from_iso_date
+from ossmedia.clock import from_iso_date, to_iso_date
 
 __all__ = ["CONTENT_TYPE", "MODES", "Entry", "Playlist", "iso_ms", "segment_uri"]
 
@@ -25,12 +24,12 @@ _NUMBERS = ("TARGETDURATION", "MEDIA-SEQUENCE", "DISCONTINUITY-SEQUENCE")
 
 def iso_ms(ms: int) -> str:
     """Milliseconds since 1970 UTC as "2026-11-23T08:14:00.123Z"."""
-    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(ms // 1000)) + f".{ms % 1000:03d}Z"
+    return f"{to_iso_date(ms // 1000)}.{ms % 1000:03d}Z"
 
 
 def segment_uri(start_ms: int, sequence: int) -> str:
     """The segment's name, relative to its playlist: "20261123/20261123T081400123Z-00000007.ts"."""
-    stamp = strftime("%Y%m%dT%H%M%S", gmtime(start_ms // 1000))
+    stamp = to_iso_date(start_ms // 1000).replace("-", "").replace(":", "")
     return f"{stamp[:8]}/{stamp}{start_ms % 1000:03d}Z-{sequence:08d}.ts"
 
 
@@ -62,7 +61,8 @@ class Playlist:
 
     Args:
         mode: "live" keeps a window; "vod" and "event" keep all.
-        target_s: EXT-X-TARGETDURATION; grows with a longer segment.
+        target_s: EXT-X-TARGETDURATION; grows with a longer segment. It should not change once
+            players know it (RFC 8216, 6.2.1), but a segment above it must not be (4.3.3.1).
         list_size: entries of a window; more while they are less than three target durations, which
             a player needs (RFC 8216, 6.2.2).
         sequence: number of the first entry. discontinuities: EXT-X-DISCONTINUITY-SEQUENCE.
@@ -96,12 +96,17 @@ class Playlist:
     def next_sequence(self) -> int:
         return self.sequence + len(self._entries)
 
+    def expect(self, duration: int) -> None:
+        """A segment of so many ticks comes next: its target duration is told from now on, so that
+        of a recording whose key frames are rarer than it was told does not change."""
+        self.target_s = max(self.target_s, _rounded(duration))
+
     def append(self, entry: Entry) -> None:
         """One more segment; a window lets go of its first ones."""
         self._texts.append(self._entry_text(entry))
         self._entries.append(entry)
         self._length += entry.duration
-        self.target_s = max(self.target_s, _rounded(entry.duration))
+        self.expect(entry.duration)
         self.next_uri = ""
         if self.mode == "live":
             self._slide()

@@ -221,6 +221,7 @@ class Publisher:
         segment.discontinuity = self.playlist.next_sequence > 0 and (
             segment.discontinuity or self._gap
         )
+        self.playlist.expect(segment.duration)
         self._uri = segment_uri(segment.start_ms, self.playlist.next_sequence)
         self._tag, self._of_key = "", {}
         if self._cipher is None:

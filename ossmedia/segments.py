@@ -10,7 +10,16 @@ Source: RFC 8216, 3 and 6.2.1.
 
 from __future__ import annotations
 
-from ossmedia._native_ts import UNIT_MAX
+from ossmedia._native_ts import (
+    AUDIO,
+    GAP,
+    IS_KEY,
+    KEY,
+    NOT_KEY,
+    SEGMENT,
+    UNLESS_KEY,
+    TsBuffer,
+)
 from ossmedia.access_units import is_parameter_sets
 from ossmedia.errors import MediaError
 from ossmedia.model import Value
@@ -124,9 +133,8 @@ class Segmenter:
         self._wanted = round(segment_time * TICKS)
         self.target_s = max(1, (2 * self._wanted + TICKS) // (2 * TICKS))
         self._limit = limit
-        self._out = bytearray()
-        self._size = 0
-        self._expected = _FIRST_ROOM
+        self._out = TsBuffer(_FIRST_ROOM)
+        self._size = 0  # of what is in it
         self.open_start_ms: int | None = None  # of the segment being written, if there is one
         self._start = 0  # its first timestamp
         self._discontinuity = False  # of the one being written
@@ -148,11 +156,12 @@ class Segmenter:
             MediaError: it is refused, and all are skipped up to the next key frame.
         """
         try:
-            key = self._muxer.is_keyframe(unit) if keyframe is None else keyframe
-            if self._waits and not key:
-                self._skip(unit, pts, dts)
-                return
-            self._frame(unit, pts, dts, key)
+            if keyframe or not self._goes_on(unit, pts, dts, keyframe):
+                key = self._muxer.is_keyframe(unit) if keyframe is None else keyframe
+                if self._waits and not key:
+                    self._skip(unit, pts, dts)
+                    return
+                self._frame(unit, pts, dts, key)
         except MediaError:
             self.skipped += 1
             self._waits = True
@@ -173,8 +182,7 @@ class Segmenter:
             elif abs(pts - self._last) > _APART:
                 raise MediaError(f"audio pts: {pts} is more than 10 s from video at {self._last}")
             else:
-                self._make_room(frames)
-                self._size += self._muxer.audio(frames, pts, self._out, self._size)
+                self._size += self._muxer.write(frames, pts, pts, self._out, AUDIO)
                 self.frames += 1
         except MediaError:
             self.skipped += 1
@@ -184,10 +192,28 @@ class Segmenter:
     def _skip(self, unit: Buffer, pts: int, dts: int) -> None:
         """Nothing can be decoded before a key frame, but parameter sets may come before it."""
         if is_parameter_sets(unit, self._h265):
-            room = bytearray(self._muxer.room(_length(unit)))
-            self._muxer.video(unit, pts, dts, room, 0)
+            self._muxer.write(unit, pts, dts, TsBuffer())
         else:
             self.skipped += 1
+
+    def _goes_on(self, unit: Buffer, pts: int, dts: int, keyframe: bool | None) -> bool:
+        """Writes a picture as nearly all are: neither a key frame, nor the first, nor at a time
+        that would have to be looked into. False: it is none."""
+        last = self._last
+        if last is None or self.open_start_ms is None or self._waits:
+            return False
+        if not 0 < dts - last <= _LEAP:
+            return False
+        asks = UNLESS_KEY if keyframe is None else NOT_KEY
+        written = self._muxer.write(unit, pts, dts, self._out, asks)
+        if written == IS_KEY:
+            return False
+        if written:  # else parameter sets alone
+            self._step, self._last = dts - last, dts
+            self._end = max(self._end, pts)
+            self._size += written
+            self.frames += 1
+        return True
 
     def _frame(self, unit: Buffer, pts: int, dts: int, key: bool) -> None:
         """A frame of the track that decides about segments."""
@@ -198,13 +224,10 @@ class Segmenter:
             elif self._due(pts):
                 self._close(pts)
         begins = self.open_start_ms is None
+        flags = (KEY if key else NOT_KEY) if self._video else AUDIO
         if begins:
-            self._muxer.begin_segment(gap=self._gap)
-        self._make_room(unit)
-        if self._video:
-            written = self._muxer.video(unit, pts, dts, self._out, self._size, keyframe=key)
-        else:
-            written = self._muxer.audio(unit, pts, self._out, self._size)
+            flags |= SEGMENT | (GAP if self._gap else 0)
+        written = self._muxer.write(unit, pts, dts, self._out, flags)
         if not written:  # parameter sets alone
             return
         if self._last is not None and dts > self._last and not (begins and self._gap):
@@ -265,28 +288,16 @@ class Segmenter:
             f"segment: {self._limit} bytes without an end; going on with the next key frame"
         )
 
-    def _make_room(self, unit: Buffer) -> None:
-        """Memory for one more unit. It is taken at once for a segment like the one before."""
-        need = self._size + self._muxer.room(min(_length(unit), UNIT_MAX))
-        if not self._out:
-            self._out = bytearray(max(need, self._expected))
-        elif len(self._out) < need:
-            self._out.extend(bytes(max(need - len(self._out), _FIRST_ROOM)))
-
     def _open(self, pts: int) -> None:
         self.open_start_ms = self._times.begin(pts, anew=self._gap)
         self._discontinuity, self._gap = self._gap, False
         self._start = self._end = pts
 
     def _close(self, end: int) -> None:
-        data, start_ms = self._out, self.open_start_ms
+        data, start_ms = self._out.take(), self.open_start_ms
         assert start_ms is not None
-        del data[self._size :]
-        self._expected = min(self._size + self._size // 8, self._limit)
-        self._out, self._size, self.open_start_ms = bytearray(), 0, None
+        # Memory is taken at once for a segment like this one.
+        self._out = TsBuffer(min(self._size + self._size // 8, self._limit))
+        self._size, self.open_start_ms = 0, None
         duration = max(end - self._start, 1)
         self._finished(Segment(data, start_ms, duration, self._discontinuity))
-
-
-def _length(unit: Buffer) -> int:
-    return len(unit) if isinstance(unit, bytes | bytearray) else memoryview(unit).nbytes

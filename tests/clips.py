@@ -155,3 +155,20 @@ def mp3(rate: int, folder: Path, seconds: float = 2) -> list[bytes]:
     ffmpeg("-v", "error", *tone, "-write_xing", "0", "-id3v2_version", "0", "-y", str(path))
     with av.open(str(path)) as container:
         return [bytes(p) for p in container.demux(container.streams.audio[0]) if p.size]
+
+
+def he_aac(frame: bytes) -> bytes:
+    """A frame of HE-AAC out of one of AAC LC: with the smallest spectral band replication there is,
+    in a fill element before the end (ISO/IEC 14496-3, 4.4.2.8). ADTS tells the core's rate, half
+    of what is heard."""
+    bits = f"{int.from_bytes(frame[7:], 'big'):0{8 * (len(frame) - 7)}b}"
+    end = bits.rindex("1") - 2  # ID_END is 111; zeros up to a whole byte follow
+    header = "1" + f"1{5:04b}{9:04b}{0:03b}{0:04b}"  # amplitude, first and last band, crossover
+    grid = "0" + "00000" + "00" + "0000"  # one envelope of low resolution, no filtering
+    replication = "1101" + header + grid + f"{40:07b}"  # and no change from band to band
+    bits = bits[:end] + "110" + f"{14:04b}" + replication.ljust(14 * 8, "0") + "111"
+    bits = bits.ljust(-(-len(bits) // 8) * 8, "0")
+    size = 7 + len(bits) // 8
+    head = bytearray(frame[:7])
+    head[3:6] = head[3] & 0xFC | size >> 11, size >> 3 & 0xFF, (size & 7) << 5 | head[5] & 0x1F
+    return bytes(head) + int(bits, 2).to_bytes(len(bits) // 8, "big")

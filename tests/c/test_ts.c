@@ -125,6 +125,28 @@ static void test_is_key(void)
 }
 
 /* Start codes are found wherever they stand, behind whatever stands before them. */
+/* A recorder asks and writes in one call: a key frame may begin a segment. */
+static void test_unless_key(void)
+{
+    const int flags = OM_TS_UNLESS_KEY | OM_TS_SEGMENT;
+    const ts_unit *unit;
+    om_ts before;
+
+    begin(OM_TS_H264, OM_TS_AAC);
+    before = r.ts;
+    unit = give(OM_TS_VIDEO, BYTES(SPS PPS IDR), 0, 0, flags);
+    OK(!unit && r.rc == OM_TS_IS_KEY && memcmp(&before, &r.ts, sizeof before) == 0,
+       "a key frame is told, and nothing is remembered of it");
+    OK(give(OM_TS_VIDEO, BYTES(SPS PPS IDR), 0, 0, OM_TS_SEGMENT) != NULL, "then written");
+    unit = give(OM_TS_VIDEO, BYTES(SLICE), FRAME, FRAME, OM_TS_UNLESS_KEY);
+    OK(holds(unit, BYTES(AUD SLICE)) && !unit->random_access, "another one is written at once");
+    (void)give(OM_TS_VIDEO, BYTES(PPS_1), 2 * FRAME, 2 * FRAME, OM_TS_UNLESS_KEY);
+    OK(r.rc == 0, "parameter sets alone are kept");
+    unit = give(OM_TS_VIDEO, BYTES(SLICE), 2 * FRAME, 2 * FRAME, flags);
+    OK(holds(unit, BYTES(AUD SPS PPS PPS_1 SLICE)) && unit->tables, "other flags hold as ever");
+    OK(give(OM_TS_AUDIO, BYTES(ADTS), 0, 0, OM_TS_UNLESS_KEY) != NULL, "audio has no key frames");
+}
+
 static void test_start_codes(void)
 {
     int missed = 0;
@@ -273,8 +295,8 @@ static void test_tables(void)
     memset(r.out + 100000, 0, 96);
     memcpy(r.out + 100000, "\xff\xf3\x44\x00", 4); /* 32 kbit/s, 24 kHz: 96 bytes */
     before = r.ts;
-    r.rc = om_ts_write(&r.ts, OM_TS_AUDIO, r.out + 100000, 96, 3000, 0, 0, r.out, 0, 500, &r.err);
-    OK(refused(&before, "out: 500"), "no room for another kind of audio");
+    OK(put(r.out + 100000, 96, 3000, 0, OM_TS_AUDIO, 0, 500) && full(&before, "out: 500"),
+       "no room for another kind of audio");
     unit = give(OM_TS_AUDIO, (char *)r.out + 100000, 96, 3000, 0, 0);
     OK(unit && unit->tables && r.in.stream_type[1] == 0x04 && r.in.version == 1,
        "MPEG-2 audio is another stream type: a new version of the PMT says so");
@@ -292,6 +314,7 @@ int main(void)
     test_sets_alone();
     test_hevc();
     test_is_key();
+    test_unless_key();
     test_start_codes();
     test_every_length();
     test_times();

@@ -140,45 +140,46 @@ static void test_limits_of_sets(void)
 static void test_sizes(void)
 {
     om_ts before;
-    int need;
+    size_t need;
 
     memcpy(big, BYTES(AUD SPS PPS IDR));
     begin(OM_TS_H264, OM_TS_AAC);
     before = r.ts;
-    r.rc = om_ts_write(&r.ts, OM_TS_VIDEO, big, (1 << 24) + 1, 0, 0, 0, big, 0, sizeof big, &r.err);
+    (void)put(big, (1 << 24) + 1, 0, 0, 0, 0, sizeof r.out);
     OK(refused(&before, "16777217 bytes, more than 16 MiB"), "a unit above 16 MiB");
-    r.rc = om_ts_write(&r.ts, OM_TS_AUDIO, big, 65001, 0, 0, 0, big, 0, sizeof big, &r.err);
+    (void)put(big, 65001, 0, 0, OM_TS_AUDIO, 0, sizeof r.out);
     OK(refused(&before, "audio: 65001 bytes, more than 65000"), "audio above 65,000 bytes");
-    r.rc = om_ts_write(&r.ts, OM_TS_VIDEO, NULL, 5, 0, 0, 0, r.out, 0, sizeof r.out, &r.err);
+    (void)put(NULL, 5, 0, 0, 0, 0, sizeof r.out);
     OK(refused(&before, "0 bytes"), "NULL");
-    r.rc = om_ts_write(&r.ts, 2, big, 5, 0, 0, 0, r.out, 0, sizeof r.out, &r.err);
-    OK(refused(&before, "track"), "a third track");
+    (void)put(big, 1000, 0, 0, 64 | OM_TS_SEGMENT, 0, sizeof r.out);
+    OK(refused(&before, "flags: 0x40 is none"), "a flag that is none");
     (void)give(OM_TS_VIDEO, big, 1000, 0, 0, 0);
-    need = r.rc;
+    need = (size_t)r.rc;
     r.ts = before;
-    r.rc = om_ts_write(&r.ts, OM_TS_VIDEO, big, 1000, 0, 0, 0, r.out, 0, (size_t)need - 1, &r.err);
-    OK(refused(&before, "out: 1503 bytes are left, 1504 are needed"), "a byte too few");
-    r.rc = om_ts_write(&r.ts, OM_TS_VIDEO, big, 1000, 0, 0, 0, r.out, 2000, 3503, &r.err);
-    OK(refused(&before, "out: 1503 bytes are left, 1504 are needed"), "behind what is there");
-    r.rc = om_ts_write(&r.ts, OM_TS_VIDEO, big, 1000, 0, 0, 0, r.out, 3504, 3503, &r.err);
-    OK(refused(&before, "at: must be 0 to 3503, the size of out"), "a place behind the end");
+    (void)put(big, 1000, 0, 0, 0, 0, need - 1);
+    OK(full(&before, "out: 1503 bytes are left, 1504 are needed"), "a byte too few");
+    OK(put(big, 1000, 0, 0, 0, 2000, 3503) && full(&before, "out: 1503 bytes are left, 1504 are needed"), "behind what is there");
+    OK(put(big, 1000, 0, 0, 0, 3504, 3503) &&
+           refused(&before, "out: size must be 0 to 3503, its room"), "a place behind the end");
     for (int i = 0; i < 2; i++) {
-        guarded g = guard(r.out, (size_t)need);
+        guarded g = guard(r.out, need);
+        om_ts_out out = {(uint8_t *)g.at, need, 0};
 
         r.ts = before;
-        r.rc = om_ts_write(&r.ts, OM_TS_VIDEO, big, 1000, 0, 0, 0, g.at, 0, (size_t)need, NULL);
-        OK(r.rc == need, "just enough, up to the end of memory");
+        r.rc = om_ts_write(&r.ts, &out, big, 1000, 0, 0, 0, NULL);
+        OK(r.rc == (int)need && out.size == need, "just enough, up to the end of memory");
         unguard(g);
     }
     begin(OM_TS_H264, 0);
-    r.rc = om_ts_write(&r.ts, OM_TS_AUDIO, BYTES(ADTS), 0, 0, 0, r.out, 0, sizeof r.out, &r.err);
+    (void)put(BYTES(ADTS), 0, 0, OM_TS_AUDIO, 0, sizeof r.out);
     OK(r.rc == OM_E_ARG && strstr(r.err.message, "audio: this stream has none"), "no such track");
 }
 
 /* A unit of 16 MiB, which the reader has no room for. */
 static void test_largest(void)
 {
-    static char out[(1 << 24) / 184 * 188 + 14000];
+    static uint8_t packets[(1 << 24) / 184 * 188 + 14000];
+    om_ts_out out = {packets, sizeof packets, 0};
     size_t at = 188 * 2 + 4 + 8 + 14, from = 0;
     int good = 1;
 
@@ -186,12 +187,12 @@ static void test_largest(void)
         big[i] = (char)(i * 7 | 1);
     memcpy(big, BYTES(AUD SPS PPS IDR));
     begin(OM_TS_H264, 0);
-    r.rc = om_ts_write(&r.ts, OM_TS_VIDEO, big, 1 << 24, 0, 0, 0, out, 0, sizeof out, &r.err);
+    r.rc = om_ts_write(&r.ts, &out, big, 1 << 24, 0, 0, 0, &r.err);
     OK(r.rc > 1 << 24 && r.rc % 188 == 0, "a unit of 16 MiB");
     for (; from + 184 < 1 << 24; at += 4) {
         size_t take = 188 - at % 188;
 
-        good = good && memcmp(out + at, big + from, take) == 0;
+        good = good && memcmp(packets + at, big + from, take) == 0;
         from += take;
         at += take;
     }
@@ -282,8 +283,7 @@ static void test_settings(void)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         begin(cases[i].video, cases[i].audio);
         OK(r.rc == OM_E_ARG && strstr(r.err.message, cases[i].words), "%s", cases[i].words);
-        r.rc = om_ts_write(&r.ts, OM_TS_VIDEO, BYTES(SPS PPS IDR), 0, 0, 0, r.out, 0, sizeof r.out,
-                           &r.err);
+        (void)put(BYTES(SPS PPS IDR), 0, 0, 0, 0, sizeof r.out);
         OK(r.rc == OM_E_ARG, "and such a muxer writes nothing");
     }
 }

@@ -47,20 +47,34 @@ static inline void begin(int video, int audio)
     r.good = 1;
 }
 
+/* Writes a unit into r.out, from byte `at` on. Returns whether r.rc fits what `out` says. */
+static inline int put(const void *unit, size_t len, int64_t pts, int64_t dts, int flags, size_t at,
+                      size_t room)
+{
+    om_ts_out out = {r.out, room, at};
+
+    r.rc = om_ts_write(&r.ts, &out, unit, len, pts, dts, flags, &r.err);
+    return out.size == at + (size_t)(r.rc >= 188 ? r.rc : 0) && out.data == r.out &&
+           out.room == room;
+}
+
 /* Writes a unit that ends at a guard page, and reads what came. Returns the unit; NULL: none. */
 static inline const ts_unit *give(int track, const char *unit, size_t len, int64_t pts,
                                   int64_t dts, int flags)
 {
     guarded g = guard(unit, len);
-    int before = r.in.units;
+    int before = r.in.units, told;
 
-    r.rc = om_ts_write(&r.ts, track, g.at, len, pts, dts, flags, r.out, 0, sizeof r.out, &r.err);
+    told = put(g.at, len, pts, dts, track | flags, 0, sizeof r.out);
     unguard(g);
-    if (r.rc > 0) {
+    if (r.rc >= 188) {
         r.good = ts_read(&r.in, r.out, (size_t)r.rc);
         if (!r.good)
             printf("# %s\n", r.in.fault);
     }
+    if (!told)
+        printf("# out->size is not what was returned: %d\n", r.rc);
+    r.good = r.good && told;
     return r.in.units == before + 1 && r.good ? &r.in.unit[before] : NULL;
 }
 
@@ -69,15 +83,25 @@ static inline int holds(const ts_unit *unit, const char *bytes, size_t len)
     return unit && unit->len == len && memcmp(unit->at, bytes, len) == 0;
 }
 
-/* The last unit was refused: with these words, and without a trace of it. */
-static inline int refused(const om_ts *before, const char *words)
+/* The last unit was refused: with this code and words, and without a trace of it. */
+static inline int refused_as(int wanted, const om_ts *before, const char *words)
 {
-    int good = r.rc == OM_E_ARG && strstr(r.err.message, words) != NULL &&
+    int good = r.rc == wanted && strstr(r.err.message, words) != NULL &&
                memcmp(before, &r.ts, sizeof r.ts) == 0;
 
     if (!good)
         printf("# %d %s\n", r.rc, r.err.message);
     return good;
+}
+
+static inline int refused(const om_ts *before, const char *words)
+{
+    return refused_as(OM_E_ARG, before, words);
+}
+
+static inline int full(const om_ts *before, const char *words)
+{
+    return refused_as(OM_E_FULL, before, words);
 }
 
 #endif

@@ -30,33 +30,37 @@ static void check_payload(const uint8_t *unit, size_t len, int by_lengths)
 static size_t give(om_ts *ts, const uint8_t *data, size_t size, int64_t *time, int by_lengths)
 {
     size_t len = (size_t)(data[2] << 8 | data[3]), room;
-    int track = data[0] & 1, flags = data[0] >> 1 & 15, key, rc;
+    int sound = data[0] & 1, flags = (data[0] >> 1 & 15) | (sound ? OM_TS_AUDIO : 0), key, rc;
+    om_ts_out to = {out, 0, data[1] & 7};
     om_ts before = *ts;
     om_error err;
     uint8_t *unit;
 
     len = len < size - 4 ? len : size - 4;
+    flags |= data[0] & 0x80 ? OM_TS_UNLESS_KEY : 0;
     room = len / 184 * 188 + 14000;
-    demand(room + 7 <= sizeof out);
+    to.room = to.size + room;
+    demand(to.room <= sizeof out);
     unit = malloc(len ? len : 1); /* its own, so that a sanitizer sees the smallest over-read */
     demand(unit != NULL);
     memcpy(unit, data + 4, len);
     *time += (int64_t)(int8_t)data[1] * (data[0] & 0x40 ? 40000 : 400);
     key = om_ts_is_key(ts, unit, len, &err);
-    rc = om_ts_write(ts, track, unit, len, *time + (data[0] & 0x20 ? 3600 : 0), *time, flags, out,
-                     data[1] & 7, room + (data[1] & 7), &err);
-    if (rc < 0) {
-        demand(rc == OM_E_ARG && err.code == rc && err.message[0] &&
-               strncmp(err.message, "out:", 4) != 0);
+    rc = om_ts_write(ts, &to, unit, len, *time + (data[0] & 0x20 ? 3600 : 0), *time, flags, &err);
+    demand(to.size == (size_t)(data[1] & 7) + (size_t)(rc > OM_TS_IS_KEY ? rc : 0));
+    if (rc < 0 || rc == OM_TS_IS_KEY) {
+        demand(rc > 0 ? key == 1 && !sound && flags & OM_TS_UNLESS_KEY
+                      : rc == OM_E_ARG && err.code == rc && err.message[0]);
         demand(memcmp(&before, ts, sizeof before) == 0);
     } else if (rc > 0) {
         reader.units = 0;
         reader.used = 0;
+        demand(!(key == 1 && !sound && flags & OM_TS_UNLESS_KEY));
         demand((size_t)rc <= room && ts_read(&reader, out + (data[1] & 7), (size_t)rc));
         demand(reader.units == 1);
-        if (track == OM_TS_VIDEO && !(flags & (OM_TS_KEY | OM_TS_NOT_KEY)))
+        if (!sound && !(flags & (OM_TS_KEY | OM_TS_NOT_KEY)))
             demand(key == reader.unit[0].random_access);
-        check_payload(unit, len, track == OM_TS_VIDEO && by_lengths);
+        check_payload(unit, len, !sound && by_lengths);
     }
     free(unit);
     return 4 + len;

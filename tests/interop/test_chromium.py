@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from ossmedia._native_ts import TsMuxer
+from ossmedia._native_ts import AUDIO, SEGMENT, TsBuffer, TsMuxer
 from tests.clips import aac, missing, video
 
 CHROMIUM = shutil.which("chromium")
@@ -82,26 +82,21 @@ def record(folder, clip, frames):
     segments, starts = [], []
     for time, sound, one, key in sorted([*pictures, *sounds], key=lambda entry: entry[:2]):
         if key:
-            muxer.begin_segment()
-            segments.append(bytearray())
+            segments.append(TsBuffer())
             starts.append(one.pts)
         if not segments or time > end:
             continue
-        out = segments[-1]
-        at = len(out)
-        out += bytes(muxer.room(len(one if sound else one.data)))
         if sound:
-            size = muxer.audio(one, time, out, at)
+            muxer.write(one, time, time, segments[-1], AUDIO)
         else:
-            size = muxer.video(one.data, one.pts, one.dts, out, at)
-        del out[at + size :]
+            muxer.write(one.data, one.pts, one.dts, segments[-1], SEGMENT if key else 0)
     lengths = [
         (after - start) / 90_000 for start, after in zip(starts, [*starts[1:], end], strict=True)
     ]
     lines = ["#EXTM3U", "#EXT-X-VERSION:3", f"#EXT-X-TARGETDURATION:{round(max(lengths)) or 1}"]
     lines += ["#EXT-X-PLAYLIST-TYPE:VOD", "#EXT-X-INDEPENDENT-SEGMENTS"]
     for number, (data, length) in enumerate(zip(segments, lengths, strict=True)):
-        (folder / f"{number}.ts").write_bytes(data)
+        (folder / f"{number}.ts").write_bytes(data.take())
         lines += [f"#EXTINF:{length:.6f},", f"{number}.ts"]
     (folder / "index.m3u8").write_text("\n".join([*lines, "#EXT-X-ENDLIST", ""]))
     (folder / "index.html").write_text(PAGE)

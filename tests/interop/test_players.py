@@ -14,8 +14,19 @@ from dataclasses import replace
 import av
 import pytest
 
-from ossmedia._native_ts import DELAY, TsMuxer
-from tests.clips import RATES, VIDEO, Access, aac, ffmpeg, missing, mp3, start_codes, video
+from ossmedia._native_ts import AUDIO, DELAY, SEGMENT, TsBuffer, TsMuxer
+from tests.clips import (
+    RATES,
+    VIDEO,
+    Access,
+    aac,
+    ffmpeg,
+    he_aac,
+    missing,
+    mp3,
+    start_codes,
+    video,
+)
 from tests.ts_reader import CLOCK, read
 
 pytestmark = [
@@ -59,26 +70,19 @@ def grouped(frames, rate, codec="aac", count=SLOW):
 
 def mux(path, muxer, pictures, sounds=(), start=0, segment=None):
     """Writes both tracks in order of DTS; a new segment before key frames of those numbers."""
-    out = bytearray()
+    out = TsBuffer()
     number = 0
     queue = sorted(
         [(one.dts, 0, one) for one in pictures] + [(one.dts, 1, one) for one in sounds],
         key=lambda entry: entry[:2],
     )
     for _, track, one in queue:
-        at = len(out)
-        out += bytes(muxer.room(len(one.data)))
-        if track:
-            size = muxer.audio(one.data, one.pts + start, out, at)
-        else:
-            if segment and number in segment:
-                muxer.begin_segment()
-            number += 1
-            size = muxer.video(one.data, one.pts + start, one.dts + start, out, at)
-        assert size > 0
-        del out[at + size :]
-    path.write_bytes(out)
-    return bytes(out)
+        flags = AUDIO if track else SEGMENT if segment and number in segment else 0
+        assert muxer.write(one.data, one.pts + start, one.dts + start, out, flags) > 0
+        number += not track
+    made = bytes(out.take())
+    path.write_bytes(made)
+    return made
 
 
 def probe(path, *more):
@@ -169,6 +173,23 @@ def test_aac(tones, tmp_path, rate):
     plain = tmp_path / "plain.aac"
     plain.write_bytes(b"".join(frames))
     assert decode(path) == decode(plain, silent=False)  # it guesses a duration
+
+
+@pytest.mark.parametrize("rate", [24000, 22050, 16000])
+def test_he_aac(tones, tmp_path, rate):
+    """Its frames have the times of their core's rate; players find out that they sound at twice
+    that."""
+    frames = [he_aac(frame) for frame in tones("aac", rate)]
+    calls = list(grouped(frames, rate))
+    path, plain = tmp_path / "made.ts", tmp_path / "plain.aac"
+    stream = read(mux(path, TsMuxer(audio="aac"), (), calls))
+    assert stream.faults == []
+    check_times(probe(path)[::SLOW], calls)
+    plain.write_bytes(b"".join(frames))
+    with av.open(str(path)) as container:
+        assert container.streams.audio[0].profile.startswith("HE-AAC")
+        assert container.streams.audio[0].rate == 2 * rate
+    assert decode(path) == decode(plain, silent=False)
 
 
 @pytest.mark.parametrize("rate", [48000, 44100, 32000, 24000, 22050, 16000, 8000])

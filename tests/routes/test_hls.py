@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +78,25 @@ def test_players_see_every_picture_and_hear_every_sound(
     (tmp_path / "a.aac").write_bytes(audio)
     assert pictures_of(playlist) == pictures_of(tmp_path / "v.h264")
     assert sound_of(playlist) == sound_of(tmp_path / "a.aac")
+
+
+def test_the_shells_pipe(bucket: Watched, tmp_path: Path) -> None:
+    """``ffmpeg ... | ossmedia record --hls -``, and ffprobe on what it made."""
+    source = f"testsrc2=size=160x120:rate=25:duration={SECONDS}"
+    ffmpeg = (
+        f"ffmpeg -nostdin -v error -f lavfi -i {source} -c:v libx264 -preset ultrafast "
+        "-g 50 -bf 0 -pix_fmt yuv420p -f h264 -"
+    )
+    record = f"{sys.executable} -m ossmedia record --hls - oss://cams/{PREFIX} --mode vod --quiet"
+    shell = f"set -o pipefail; {ffmpeg} | {record} --segment-time 2"
+    assert judged("bash", "-c", shell) == ""
+    playlist = download(bucket, f"{PREFIX}/index.m3u8", tmp_path)
+    entries = "stream=codec_name,nb_read_packets:format=duration"
+    words = ("ffprobe", "-v", "error", "-count_packets", "-show_entries", entries, "-of", "json")
+    told = json.loads(judged(*words, playlist))
+    assert told["streams"] == [{"codec_name": "h264", "nb_read_packets": str(SECONDS * 25)}]
+    assert float(told["format"]["duration"]) == SECONDS
+    assert len(pictures_of(playlist)) == SECONDS * 25
 
 
 def test_b_frames_keep_their_order(bucket: Watched, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from ossmedia import StreamBroken
 from ossmedia.sts import TokenIssuer
+from tests.elementary import STEP, picture
 from tests.hls_rig import START, Watched, bucket_of, feed, findings, objects
 from tests.hls_rules import Media
 from tests.unit.test_capture_time import Clock
@@ -58,6 +59,17 @@ def test_a_recording(bucket: Watched, cloud: Any, mode: str) -> None:
     counts = recorder.stats()
     assert (counts["segments"], counts["frames"], counts["dropped"]) == (12, 600, 0)
     assert counts["bytes"] == sum(segment.size for segment in told)
+
+
+def test_the_target_duration_is_known_from_the_first_playlist_on(bucket: Watched) -> None:
+    """Key frames rarer than segments were to be: it may not change (RFC 8216, 6.2.1)."""
+    with bucket.record_hls(PREFIX, "event", **QUICK) as recorder:
+        for number in range(400):
+            recorder.write_video(picture(number % 100 == 0, number), number * STEP)
+    texts = bucket.texts[INDEX]
+    assert len(texts) > 5
+    assert {Media(text).target for text in texts} == {4}
+    assert findings(bucket, INDEX) == []
 
 
 def test_what_an_object_says_of_itself(bucket: Watched) -> None:

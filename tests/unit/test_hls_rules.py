@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ossmedia._native_ts import TsMuxer
+from ossmedia._native_ts import AUDIO, SEGMENT, TsBuffer, TsMuxer
 from ossmedia.playlist import Entry, Playlist, segment_uri
 from tests.elementary import STEP, adts, picture
 from tests.hls_rules import check_history, check_playlist
@@ -21,14 +21,14 @@ def recorded() -> tuple[list[str], dict[str, bytes]]:
     muxer, playlist = TsMuxer("h264", "aac"), Playlist("live", 2, list_size=3)
     texts, segments = [], {}
     for number in range(6):
-        muxer.begin_segment()
-        out, at = bytearray(1 << 20), 0
+        out = TsBuffer()
         for frame in range(GOP):
             pts = (number * GOP + frame) * STEP
-            at += muxer.video(picture(frame == 0, frame), pts, pts, out, at)
-            at += muxer.audio(adts(frame), pts, out, at)
+            flags = 0 if frame else SEGMENT
+            muxer.write(picture(frame == 0, frame), pts, pts, out, flags)
+            muxer.write(adts(frame), pts, pts, out, AUDIO)
         uri = segment_uri(START + number * 2000, number)
-        segments[uri] = bytes(out[:at])
+        segments[uri] = bytes(out.take())
         playlist.append(Entry(uri, GOP * STEP, START + number * 2000, number == 2))
         texts.append(playlist.text())
     playlist.ended = True

@@ -120,6 +120,28 @@ def test_the_next_segment_is_a_comment_for_players() -> None:
     assert "NEXT" not in playlist.text()
 
 
+def test_what_a_long_list_costs() -> None:
+    """It is stored as a whole after each segment: what ``Recorder`` tells of a day."""
+    playlist = Playlist("event", 6)
+    for number in range(3):
+        playlist.append(entry(number, seconds=6))
+    before = len(playlist.text())
+    playlist.append(entry(3, seconds=6))
+    one = len(playlist.text()) - before
+    assert one == 58
+    assert round(sum(range(8 * 600)) * one / 1e9, 1) == 0.7
+    assert round(sum(range(24 * 600)) * one / 1e9) == 6
+
+
+def test_what_is_expected_is_told_at_once() -> None:
+    playlist = Playlist("live", 6)
+    playlist.expect(round(8.5 * 90_000))
+    assert "#EXT-X-TARGETDURATION:9\n" in playlist.text()
+    playlist.expect(90_000)
+    playlist.append(entry(0, seconds=8.5))
+    assert playlist.target_s == 9
+
+
 def test_a_long_segment_raises_the_target_duration() -> None:
     playlist = Playlist("event", 6)
     playlist.append(entry(0, seconds=6.49))

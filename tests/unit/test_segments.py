@@ -259,7 +259,7 @@ def test_memory_is_one_segment() -> None:
         recording.video(picture(number % 50 == 0, number, 20_000), number * STEP)
     sizes = [len(segment.data) for segment in recording.out]
     assert len(set(sizes)) == 1
-    assert len(recording.segmenter._out) <= sizes[0] * 1.2 + (256 << 10)
+    assert recording.segmenter._out.packets.room <= sizes[0] * 1.2 + (256 << 10)
 
 
 def test_what_listeners_are_told() -> None:

@@ -8,7 +8,18 @@ import array
 import pytest
 
 from ossmedia import MediaError, OssMediaError
-from ossmedia._native_ts import DELAY, UNIT_MAX, TsMuxer
+from ossmedia._native_ts import (
+    AUDIO,
+    DELAY,
+    GAP,
+    IS_KEY,
+    KEY,
+    NOT_KEY,
+    SEGMENT,
+    UNLESS_KEY,
+    TsBuffer,
+    TsMuxer,
+)
 from tests.ts_reader import PACKET, read
 
 AUD = bytes.fromhex("0000000109f0")
@@ -25,24 +36,23 @@ def muxer():
     return TsMuxer("h264", "aac")
 
 
-def video(muxer, unit, dts, *, pts=None, keyframe=None):
-    out = bytearray(muxer.room(len(unit)))
-    size = muxer.video(unit, dts if pts is None else pts, dts, out, 0, keyframe=keyframe)
-    return bytes(out[:size])
+def video(muxer, unit, dts, flags=0, *, pts=None):
+    out = TsBuffer()
+    size = muxer.write(unit, dts if pts is None else pts, dts, out, flags)
+    assert size == len(out)
+    return bytes(out.take())
 
 
-def audio(muxer, frames, pts):
-    out = bytearray(muxer.room(len(frames)))
-    return bytes(out[: muxer.audio(frames, pts, out, 0)])
+def audio(muxer, frames, pts, flags=0):
+    return video(muxer, frames, pts, flags | AUDIO)
 
 
 def clip(muxer, count=12):
     """Pictures and sound, a segment after half of them."""
     out = b""
     for n in range(count):
-        if n == count // 2:
-            muxer.begin_segment()
-        out += video(muxer, SPS + PPS + IDR if n % 6 == 0 else SLICE, n * FRAME)
+        flags = SEGMENT if n == count // 2 else 0
+        out += video(muxer, SPS + PPS + IDR if n % 6 == 0 else SLICE, n * FRAME, flags)
         out += audio(muxer, ADTS * 2, n * FRAME)
     return out
 
@@ -64,8 +74,7 @@ def test_what_goes_in_comes_out(muxer):
 
 def test_a_segment_begins_with_tables_and_parameter_sets(muxer):
     video(muxer, SPS + PPS + IDR, 0)
-    muxer.begin_segment()
-    stream = read(video(muxer, SLICE, FRAME))
+    stream = read(video(muxer, SLICE, FRAME, SEGMENT))
     assert stream.units[0].tables
     assert stream.units[0].data == AUD + SPS + PPS + SLICE
     assert not read(clip(TsMuxer("h264", "aac"), 2)).faults
@@ -73,28 +82,30 @@ def test_a_segment_begins_with_tables_and_parameter_sets(muxer):
 
 def test_a_gap_is_signalled_on_both_tracks(muxer):
     out = clip(muxer, 4)
-    muxer.begin_segment(gap=True)
-    out += video(muxer, IDR, 5) + audio(muxer, ADTS, 5)
+    out += video(muxer, IDR, 5, SEGMENT | GAP) + audio(muxer, ADTS, 5)
     stream = read(out)
     assert stream.faults == []
     assert [unit.discontinuity for unit in stream.units] == [False] * 8 + [True] * 2
 
 
-def test_begin_segment_holds_until_something_is_written(muxer):
-    video(muxer, SPS + PPS + IDR, 0)
-    muxer.begin_segment()
-    with pytest.raises(MediaError):
-        video(muxer, b"rubbish", FRAME)
-    assert video(muxer, PPS, FRAME) == b""
-    assert read(video(muxer, SLICE, FRAME)).units[0].tables
+def test_a_key_frame_can_be_asked_for_and_written_in_one_call(muxer):
+    out = TsBuffer()
+    assert muxer.write(SPS + PPS + IDR, 0, 0, out, UNLESS_KEY) == IS_KEY
+    assert len(out) == 0
+    first = muxer.write(SPS + PPS + IDR, 0, 0, out, SEGMENT)
+    assert muxer.write(PPS, FRAME, FRAME, out, UNLESS_KEY) == 0
+    assert muxer.write(SLICE, FRAME, FRAME, out, UNLESS_KEY) == len(out) - first > 0
+    stream = read(bytes(out.take()))
+    assert stream.faults == []
+    assert [unit.random_access for unit in stream.units] == [True, False]
 
 
 @pytest.mark.parametrize(
     ("unit", "said", "wanted"),
-    [(SLICE, None, False), (SLICE, True, True), (IDR, False, False), (IDR, None, True)],
+    [(SLICE, 0, False), (SLICE, KEY, True), (IDR, NOT_KEY, False), (IDR, 0, True)],
 )
 def test_keyframe_is_the_callers_word_or_the_units(muxer, unit, said, wanted):
-    stream = read(clip(muxer, 1) + video(muxer, unit, FRAME, keyframe=said))
+    stream = read(clip(muxer, 1) + video(muxer, unit, FRAME, said))
     assert stream.of(0x100)[-1].random_access is wanted
 
 
@@ -149,17 +160,18 @@ def test_an_error_is_both_ours_and_a_value_error(muxer):
         (b"\0\0\1\x06\x05", "without a slice"),
         (AUD + AUD + IDR, "two access unit delimiters"),
         (SLICE[:3] + b"\xc1" + SLICE, "Annex B"),
-        (bytes(UNIT_MAX + 1), "16777217 bytes, more than 16 MiB"),
+        (bytes((1 << 24) + 1), "16777217 bytes, more than 16 MiB"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_refused_picture_leaves_no_trace(muxer, unit, words):
     twin = TsMuxer("h264", "aac")
     assert clip(muxer, 3) == clip(twin, 3)
-    out = bytearray(b"\x55" * 20_000)
+    out = TsBuffer(20_000)
     with pytest.raises(MediaError, match=words):
-        muxer.video(unit, 9 * FRAME, 9 * FRAME, out, 0)
-    assert out == b"\x55" * 20_000
+        muxer.write(unit, 9 * FRAME, 9 * FRAME, out)
+    assert len(out) == 0
+    assert out.packets.room == 20_000
     assert video(muxer, IDR, 9 * FRAME) == video(twin, IDR, 9 * FRAME)
 
 
@@ -199,47 +211,55 @@ def test_times_that_cannot_be(muxer, pts, dts, words):
     assert not read(clip(TsMuxer("h264", "aac"), 1) + video(muxer, SLICE, FRAME)).faults
 
 
-def test_memory_is_the_callers(muxer):
-    unit = SPS + PPS + IDR
-    out = bytearray(b"\x55" * 30_000)
-    size = muxer.video(unit, 0, 0, out, 1000)
-    assert out[:1000] == b"\x55" * 1000
-    assert out[1000 + size :] == b"\x55" * (29_000 - size)
-    assert read(out[1000 : 1000 + size]).units[0].data == AUD + unit
-    out.extend(b"more")  # nothing holds it any more
-    view = memoryview(out)
-    assert muxer.video(memoryview(SLICE), FRAME, FRAME, view, 0) % PACKET == 0
-    assert muxer.video(bytearray(SLICE), 2 * FRAME, 2 * FRAME, view[5:], 7) % PACKET == 0
-    view.release()
-    out.clear()
+def test_any_memory_may_hold_a_unit(muxer):
+    unit, out = SPS + PPS + IDR, TsBuffer()
+    muxer.write(unit, 0, 0, out)
+    whole = bytearray(SLICE)
+    for n, held in enumerate([whole, memoryview(whole), array.array("B", SLICE)], 1):
+        assert muxer.write(held, n * FRAME, n * FRAME, out) % PACKET == 0
+    whole.extend(b"more")  # nothing holds it any more
+    with pytest.raises((BufferError, ValueError, TypeError)):
+        muxer.write(memoryview(SLICE)[::2], 9 * FRAME, 9 * FRAME, out)
+    stream = read(bytes(out.take()))
+    assert [unit.data for unit in stream.units[1:]] == [AUD + SLICE] * 3
 
 
-def test_room_is_always_enough(muxer):
+def test_a_buffer_grows_and_is_empty_once_it_was_taken(muxer):
+    out, wanted = TsBuffer(), b""
+    twin = TsMuxer("h264", "aac")
+    for n in range(300):
+        unit = SPS + PPS + IDR + b"\x33" * 10_000 if n % 6 == 0 else SLICE
+        wanted += video(twin, unit, n * FRAME)
+        assert muxer.write(unit, n * FRAME, n * FRAME, out) > 0
+        assert len(out) == len(wanted) <= out.packets.room
+    taken = out.take()
+    assert taken == wanted
+    assert (len(out), out.packets.room) == (0, 0)
+    taken.extend(b"more")  # nothing holds it any more
+    assert muxer.write(SLICE, 300 * FRAME, 300 * FRAME, out) == len(out.take())
+
+
+def test_what_a_unit_needs_is_always_made(muxer):
+    """Each length around a packet's, into a buffer that has nothing left."""
     for extra in range(0, 400, 7):
         unit = SPS + PPS + IDR + bytes([1]) * extra
-        one = TsMuxer("h264")
-        room = one.room(len(unit))
-        assert one.video(unit, 0, 0, bytearray(room), 0) <= room
-    with pytest.raises(MediaError, match="out: 1315 bytes are left, 1316 are needed"):
-        muxer.video(SPS + PPS + IDR + IDR, 0, 0, bytearray(1315), 0)
+        one, out = TsMuxer("h264"), TsBuffer(1315)
+        assert one.write(unit, 0, 0, out) == len(out)
+        out.make_room(len(unit))
+        left = out.packets.room - len(out)
+        assert left >= one.write(unit, FRAME, FRAME, TsBuffer())
 
 
-def test_places_and_memory_that_are_wrong(muxer):
-    unit, out = SPS + PPS + IDR, bytearray(3000)
-    for at, words in [(3001, "at: must be 0 to 3000"), (-1, "at < 0"), (1 << 64, "64 bits")]:
-        with pytest.raises(MediaError, match=words):
-            muxer.video(unit, 0, 0, out, at)
-    for wrong in (bytes(3000), memoryview(bytes(3000))):
-        with pytest.raises((BufferError, ValueError, TypeError)):
-            muxer.video(unit, 0, 0, wrong, 0)
+def test_what_is_no_unit(muxer):
+    out = TsBuffer(3000)
+    for wrong in ("text", None, 5):
+        with pytest.raises(TypeError):
+            muxer.write(wrong, 0, 0, out)
     with pytest.raises(TypeError):
-        muxer.video("text", 0, 0, out, 0)
-    with pytest.raises(TypeError):
-        muxer.video(unit, 0.5, 0, out, 0)
-    assert out == bytes(3000)
-    wide = array.array("I", [0] * 1000)  # its length in items is not that in bytes
-    assert muxer.video(unit, 0, 0, wide, 2000) <= 2000
-    assert bytes(2000) == bytes(wide)[:2000]
+        muxer.write(SPS + PPS + IDR, 0.5, 0, out)
+    with pytest.raises(MediaError, match="flags: 0x40 is none"):
+        muxer.write(SPS + PPS + IDR, 0, 0, out, 64)
+    assert len(out) == 0
 
 
 def plant(data, number, at, value):

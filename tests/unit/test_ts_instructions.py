@@ -34,6 +34,4 @@ def test_a_packet_costs_a_copy_and_a_header(counts):
 def test_a_picture_costs_less_than_in_ffmpeg(counts):
     sizes = ("10,000", "20,000", "40,000", "110,000")
     for size in sizes:
-        assert counts[f"{size} B: PyAV / own, without the calls"] >= 5
-    assert counts["10,000 B: PyAV / own"] >= 2
-    assert counts["110,000 B: PyAV / own"] >= 5
+        assert counts[f"{size} B: PyAV / own"] >= 5
