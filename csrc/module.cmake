@@ -4,7 +4,11 @@ set(OSSMEDIA_PYTHON_INCLUDE "" CACHE PATH "Cross builds: a folder with Python.h 
 if(CMAKE_CROSSCOMPILING)
   find_package(Python 3.11 REQUIRED COMPONENTS Interpreter)
 else()
-  find_package(Python 3.11 REQUIRED COMPONENTS Interpreter Development.Module ${SKBUILD_SABI_COMPONENT})
+  find_package(Python 3.11 REQUIRED COMPONENTS Interpreter)
+  find_package(Python 3.11 COMPONENTS Interpreter Development.Module ${SKBUILD_SABI_COMPONENT} QUIET)
+  if(NOT Python_Development.Module_FOUND)
+    message(FATAL_ERROR "ossmedia needs the headers of Python ${Python_VERSION} (Debian: apt-get install python3-dev)")
+  endif()
 endif()
 
 set(module_c ${CMAKE_CURRENT_BINARY_DIR}/_core.c)

@@ -6,11 +6,9 @@ Python values go in, Python values or ``errors`` come out. It never retries, ren
 
 from __future__ import annotations
 
-import os
-
-from ossmedia import errors
+from ossmedia import errors, process
 from ossmedia._core import ffi, lib
-from ossmedia.answer import FIELDS, Answer, StreamStats
+from ossmedia.answer import FIELDS, Answer, StreamBusy, StreamForeign, StreamFull, StreamStats
 from ossmedia.libssl import libssl_hint
 
 TYPE_CHECKING = False
@@ -35,9 +33,6 @@ __all__ = [
     "SENT",
     "Store",
     "Stream",
-    "StreamBusy",
-    "StreamForeign",
-    "StreamFull",
     "crc64",
     "crc64_combine",
     "version",
@@ -50,21 +45,10 @@ PART_MIN = 102_400  # bytes: OSS's smallest part, so our smallest block
 PARTS_MAX = 10_000
 
 _NO_BODY = ffi.NULL
-# Looked up and encoded once: each request needs them.
 _METHODS = {name: name.encode() for name in ("GET", "HEAD", "PUT", "POST", "DELETE")}
 _exchange = lib.om_store_exchange
-
-
-class StreamForeign(errors.IntegrityError):
-    """An appended object holds bytes that are not ours; the stream must go on in another object."""
-
-
-class StreamBusy(ValueError):
-    """Not now: the stream has ended, was aborted, or has an exchange under way."""
-
-
-class StreamFull(errors.ObjectTooLarge):
-    """An appended object would pass its limit; the stream must go on in another object."""
+_errors: list[Any] = []  # memory for them, used again
+_unpack, _FIELDS_SIZE = FIELDS.unpack_from, FIELDS.size
 
 
 def _text(field: Any) -> str:
@@ -123,10 +107,14 @@ def _c(what: str, text: str) -> bytes:
 
 def _call(function: Any, *arguments: Any) -> int:
     """Calls C with error memory of its own as the last argument; the code, if it is no error."""
-    err = ffi.new("om_error *")
+    try:
+        err = _errors.pop()
+    except IndexError:
+        err = ffi.new("om_error *")
     code = int(function(*arguments, err))
     if code < 0:
         _raise(code, err)
+    _errors.append(err)
     return code
 
 
@@ -153,12 +141,12 @@ class _Handle:
 
     def __init__(self) -> None:
         self._handle: Any = None
-        self._pid = os.getpid()
+        self._forks = process.forks
 
     def handle(self) -> Any:
         if self._handle is None:
             raise ValueError(f"{self._what} is closed")
-        if self._pid != os.getpid():
+        if self._forks != process.forks:
             raise ValueError(
                 f"{self._what} belongs to the process that made it: open a new one after fork()"
             )
@@ -182,6 +170,7 @@ class Store(_Handle):
         ca_file: PEM file of the only authorities to trust; "" for the system's.
         proxy: "http://host:port" for CONNECT; "" for none.
         verify_crc: an answer without OSS's CRC-64 does not count as stored.
+        harden: no core dump of this process any more; only root may look into its memory.
 
     Raises:
         ValueError: naming the field and its limit.
@@ -203,6 +192,7 @@ class Store(_Handle):
         io_timeout_ms: int = 20_000,
         total_timeout_ms: int = 300_000,
         verify_crc: bool = True,
+        harden: bool = False,
     ) -> None:
         super().__init__()
         texts = {
@@ -222,10 +212,11 @@ class Store(_Handle):
         config.io_timeout_ms = io_timeout_ms
         config.total_timeout_ms = total_timeout_ms
         config.verify_crc = verify_crc
+        config.harden = harden
         out = ffi.new("om_store **")
         _call(lib.om_store_new, out, config)
         self._handle = ffi.gc(out[0], lib.om_store_free)
-        # Memory for one exchange each; list.pop and append are atomic, so each has its own.
+        # Memory for one exchange each; pop and append are atomic.
         self._spare: list[tuple[Any, Any, Any]] = []
         self._token_size = 0
 
@@ -259,7 +250,11 @@ class Store(_Handle):
         _call(lib.om_store_sign_url, self.handle(), *texts, expires_s, out, size)
         return _text(out)
 
-    def exchange(
+    def exchange(self, *request: Any, **rest: Any) -> Answer:
+        """One signed request and its answer; takes what ``transfer`` takes."""
+        return Answer(*self.transfer(*request, **rest))
+
+    def transfer(
         self,
         method: str,
         key: str,
@@ -267,8 +262,8 @@ class Store(_Handle):
         headers: str = "",
         body: Buffer = b"",
         out: Buffer | None = None,
-    ) -> Answer:
-        """One signed request and its answer; never repeated here.
+    ) -> tuple[tuple[Any, ...], bytes]:
+        """One signed request; never repeated here. Returns what ``Answer`` is made of.
 
         Args:
             query: percent-encoded, "append&position=5".
@@ -279,8 +274,13 @@ class Store(_Handle):
         Raises:
             errors.OssMediaError: see errors.py; ValueError: a field that must not go out.
         """
-        handle, spare = self.handle(), self._spare
-        memory = spare.pop() if spare else _exchange_memory()
+        handle, spare = self._handle, self._spare
+        if handle is None or self._forks != process.forks:
+            handle = self.handle()  # says what is wrong
+        try:
+            memory = spare.pop()
+        except IndexError:
+            memory = _exchange_memory()
         answer, window, err = memory
         # cffi takes bytes as they are, at a third of the price of from_buffer.
         body_c = body if type(body) is bytes else ffi.from_buffer(body)
@@ -301,8 +301,8 @@ class Store(_Handle):
             )
             if rc < 0:
                 _raise(rc, err)
-            fields = FIELDS.unpack_from(window)
-            return Answer(fields, window[FIELDS.size : FIELDS.size + fields[-1]])
+            fields = _unpack(window)
+            return fields, window[_FIELDS_SIZE : _FIELDS_SIZE + fields[-1]]
         finally:
             spare.append(memory)
             # A raised error's traceback keeps these alive, and CPython 3.11's collector crashes on
@@ -356,13 +356,12 @@ class Stream(_Handle):
             if not 0 <= number < 1 << 31:
                 raise ValueError(f"{name}: must be 0 to 2,147,483,647")
         held = ffi.new("char[]", _c("key", key)), ffi.new("char[]", _c("headers", headers))
-        options = ffi.new(
-            "om_options *", (held[0], mode, block_size, block_count, append_limit, held[1])
-        )
+        values = (held[0], mode, block_size, block_count, append_limit, held[1])
+        options = ffi.new("om_options *", values)
         out = ffi.new("om_stream **")
         _call(lib.om_stream_open, out, store.handle(), options)
         self._handle = ffi.gc(out[0], lib.om_stream_free)
-        self._block_size = block_size
+        self._block_size, self._counters = block_size, ffi.new("om_stats *")
 
     def take(self) -> memoryview | None:
         """The block to fill; None when all are busy. The view is valid until the block is given."""
@@ -379,8 +378,7 @@ class Stream(_Handle):
         _call(lib.om_stream_end, self.handle())
 
     def pump(self) -> int:
-        """One exchange: DONE, SENT or IDLE. On an error nothing is lost: the next pump tries
-        again."""
+        """One exchange: DONE, SENT or IDLE. After an error the next one tries the same again."""
         return _call(lib.om_stream_pump, self.handle())
 
     def restart(self, key: str) -> None:
@@ -394,5 +392,9 @@ class Stream(_Handle):
     def stats(self) -> StreamStats:
         out = ffi.new("om_stats *")
         lib.om_stream_get_stats(self.handle(), out)
-        texts = (out.etag, out.request_id, out.upload_id)
-        return StreamStats(out, *map(_text, texts))
+        return StreamStats(out, *map(_text, (out.etag, out.request_id, out.upload_id)))
+
+    def stored(self) -> int:
+        """bytes_stored of ``stats`` alone. For one thread at a time."""
+        lib.om_stream_get_stats(self._handle, self._counters)
+        return int(self._counters.bytes_stored)

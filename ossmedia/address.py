@@ -195,6 +195,9 @@ def check_key(key: str) -> str:
     Raises:
         TypeError, ValueError: naming the field and its limit.
     """
+    plain = type(key) is str and key.isascii() and key.isprintable()
+    if plain and 0 < len(key) <= 1023 and key[0] not in "/\\":
+        return key  # most keys: no look at their bytes is needed
     if not isinstance(key, str):
         raise TypeError(f"key: must be str, not {type(key).__name__}")
     try:

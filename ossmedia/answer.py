@@ -1,4 +1,5 @@
-"""What the C core gives back: an exchange's answer and a stream's counters, as Python values.
+"""What the C core gives back: an exchange's answer, a stream's counters and its refusals, as
+Python values.
 
 In flow the fields of its structs, out flow ints, texts and a dict. It never sees the core itself.
 """
@@ -7,11 +8,14 @@ from __future__ import annotations
 
 from _struct import Struct
 
+from ossmedia.errors import IntegrityError, ObjectTooLarge
+from ossmedia.headers import header_fields
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["FIELDS", "Answer", "StreamStats"]
+__all__ = ["FIELDS", "Answer", "StreamBusy", "StreamForeign", "StreamFull", "StreamStats"]
 
 # status, has_crc64, crc64, content_length, next_position, body_len, sent_crc64, head_len of
 # om_answer: read at once, where eight looks through cffi would be a sixth of a small request.
@@ -21,14 +25,14 @@ FIELDS = Struct("@iiQqqQQN")
 class Answer:
     """A good answer's fields. ``content_length`` is what was announced (for HEAD the object's
     size), ``body_len`` the bytes put into ``out``, ``sent_crc64`` the CRC-64 of the request's body,
-    ``headers`` has lower-case names."""
+    ``headers`` has lower-case names, ``head`` is what they are read from."""
 
     __slots__ = (
-        "_head",
         "_headers",
         "body_len",
         "content_length",
         "crc64",
+        "head",
         "next_position",
         "sent_crc64",
         "status",
@@ -40,14 +44,13 @@ class Answer:
         self.content_length: int | None = length if length >= 0 else None
         self.crc64: int | None = crc64 if has_crc64 else None
         self.next_position: int | None = position if position >= 0 else None
-        self._head = head
+        self.head = head
         self._headers: dict[str, str] | None = None
 
     @property
     def headers(self) -> dict[str, str]:
         if self._headers is None:
-            lines = self._head.decode("latin-1").split("\n")
-            self._headers = dict(line.split(": ", 1) for line in lines if ": " in line)
+            self._headers = header_fields(self.head)
         return self._headers
 
 
@@ -73,3 +76,15 @@ class StreamStats:
         self.etag = etag
         self.request_id = request_id
         self.upload_id = upload_id
+
+
+class StreamForeign(IntegrityError):
+    """An appended object holds bytes that are not ours; the stream must go on in another object."""
+
+
+class StreamBusy(ValueError):
+    """Not now: the stream has ended, was aborted, or has an exchange under way."""
+
+
+class StreamFull(ObjectTooLarge):
+    """An appended object would pass its limit; the stream must go on in another object."""

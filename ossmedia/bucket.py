@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from ossmedia import process
 from ossmedia.address import Address, check_key
 from ossmedia.arguments import between, existing_file, milliseconds
 from ossmedia.clock import SYSTEM, chance
@@ -56,11 +57,11 @@ class Bucket:
         proxy: "http://host:port"; the environment is never asked.
         connect_timeout_s: for name, connect and TLS together. io_timeout_s: without a byte moving.
             total_timeout_s: one request, from its beginning to its end.
-        retry: waiting times; None: ``Retry()``.
-        clock: see ``ossmedia.clock.Clock``.
+        retry: waiting times; None: ``Retry()``. clock: see ``ossmedia.clock.Clock``.
         block_size: bytes of one block of a writer, 102,400 to 1 GiB. blocks: how many a writer has,
             2-1024. parallel: parts sent at once. A writer's memory is block_size * blocks.
         verify_crc: an answer without CRC-64 counts as not stored.
+        harden: this process dumps no core any more, and only root may look into its memory.
         spool: what is written goes to the disk first, and to OSS from there; see ``Spool``.
 
     Raises:
@@ -90,6 +91,7 @@ class Bucket:
         blocks: int = 4,
         parallel: int = 2,
         verify_crc: bool = True,
+        harden: bool = False,
         spool: Spool | None = None,
     ) -> None:
         if signature not in ("v4", "v1"):
@@ -117,6 +119,7 @@ class Bucket:
             "parallel": between("parallel", parallel, 1, 64),
         }
         from ossmedia._native import Store
+        from ossmedia.put import body_of, put_object
 
         self._store = Store(
             endpoint=self._address.endpoint,
@@ -127,10 +130,14 @@ class Bucket:
             ca_file=existing_file("ca_file", ca_file),
             proxy=proxy,
             verify_crc=verify_crc,
+            harden=harden,
             **limits,
         )
         self._verify_crc = verify_crc
         self._closed = False
+        self._forks = process.forks
+        # Here, not in put(): an import statement costs a small request a tenth of all.
+        self._body_of, self._put_object = body_of, put_object
         self._session = Session(self._store, renewer, retry, clock, chance)
         self._spool = spool
         if spool is not None:
@@ -249,33 +256,28 @@ class Bucket:
             overwrite: False: an object that is there stays, ObjectExists is raised.
             timeout_s: tries go on for so long; None: for ``Retry.attempts`` tries.
         """
-        from ossmedia.put import body_of, put_object
-
-        self._check()
-        lines = header_lines(content_type, metadata, headers)
+        if self._closed or process.forks != self._forks:
+            self._check()
+        lines = ""
+        if content_type or metadata or headers:
+            lines = header_lines(content_type, metadata, headers)
         if timeout_s is not None:
             milliseconds("timeout_s", timeout_s)
         check_key(key)
+        body = data if type(data) is bytes and len(data) < MIB else self._body_of(data)
         if self._spool is not None:
             self._spool.put(
                 self.name,
                 key,
-                body_of(data),
+                body,
                 headers=lines,
                 overwrite=overwrite,
                 replaceable=replaceable,
                 timeout_s=timeout_s,
             )
             return None
-        return put_object(
-            self._session,
-            key,
-            body_of(data),
-            lines,
-            overwrite=overwrite,
-            timeout_s=timeout_s,
-            verify_crc=self._verify_crc,
-        )
+        rest = (overwrite, timeout_s, self._verify_crc)  # names would cost as much as the checks
+        return self._put_object(self._session, key, body, lines, *rest)
 
     def record_hls(self, prefix: str, mode: str = "live", **options: Any) -> Recorder:
         """Records frames as HLS below ``prefix``; see ``ossmedia.hls.Recorder`` for the options."""
@@ -387,8 +389,7 @@ class Bucket:
         self.close()
 
     def __repr__(self) -> str:
-        shown = f"{self.name!r}, endpoint={self.endpoint!r}, region={self.region!r}"
-        return f"Bucket({shown})"
+        return f"Bucket({self.name!r}, endpoint={self.endpoint!r}, region={self.region!r})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Bucket cannot be pickled: it holds connections and credentials")

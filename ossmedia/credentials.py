@@ -110,12 +110,12 @@ class EnvironmentCredentials:
 class _Held:
     """Credentials in use: until when they live and when to renew them, on the monotonic clock."""
 
-    __slots__ = ("credentials", "refresh_at", "refused", "share", "until")
+    __slots__ = ("credentials", "endless", "refresh_at", "refused", "share", "until")
 
     def __init__(self, credentials: Credentials, share: float) -> None:
         self.credentials = credentials
         self.share = share
-        self.refused = False
+        self.refused = self.endless = False
         self.refresh_at: float | None = None
         self.until: float | None = None
 
@@ -129,6 +129,7 @@ class _Held:
             by_life = arrived + (self.until - arrived) * self.share
             late = self.until if hint is not None else by_life
             self.refresh_at = late if self.refresh_at is None else min(self.refresh_at, late)
+        self.endless = self.refresh_at is None
 
 
 class Renewer:
@@ -165,12 +166,7 @@ class Renewer:
         self._arrived = 0.0
         self._seconds_ahead: float | None = None
         self.suspect: Credentials | None = None
-
-    @property
-    def latest(self) -> Credentials | None:
-        """The newest credentials that arrived, valid or not."""
-        held = self._held
-        return None if held is None else held.credentials
+        self.latest: Credentials | None = None  # the newest that arrived, valid or not
 
     def set_clock(self, seconds_ahead: float) -> None:
         """Tells how far the service's clock is ahead of this machine's; the life is counted
@@ -197,6 +193,8 @@ class Renewer:
                 value that is over.
         """
         held = self._held
+        if held is not None and force_after is None and held.endless and not held.refused:
+            return held.credentials
         if held is not None and force_after is not None and held.credentials == force_after:
             held.refused = True
         if held is not None and not self._due(held):
@@ -270,6 +268,7 @@ class Renewer:
         self.suspect = None
         self._arrived = arrived
         self._held = held
+        self.latest = fresh
         return fresh
 
     def _called(self) -> object:
@@ -295,9 +294,9 @@ class Renewer:
     def _due(self, held: _Held) -> bool:
         """Whether to ask the provider now; a failing one is left alone for a while if the old
         credentials last."""
-        if not self._valid(held):
-            return True
         now = self._clock.monotonic()
+        if held.refused or (held.until is not None and now >= held.until):
+            return True
         if held.refresh_at is None or now < held.refresh_at:
             return False
         return self._failed is None or now >= self._pause_until

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BUFFER", "Blocks", "Lingering"]
 
-BUFFER = 64 * 1024  # bytes gathered before they go into a block; larger writes go past it
+# Bytes gathered before they go into a block; larger writes go past it. With less, a small write
+# costs over 1.3 times io.BufferedWriter's own; with more, a key frame would be copied twice, too.
+BUFFER = 48 * 1024
 
 
 class Blocks(io.RawIOBase):
@@ -38,8 +40,13 @@ class Blocks(io.RawIOBase):
 
     def write(self, data: Buffer, /) -> int | None:
         """Copies into blocks; None when not one came free in time, as io wants it."""
+        pump = self.pump
+        if pump is not None:
+            taken = pump.put(data)
+            if taken:
+                return taken
         with memoryview(data) as source:
-            return self.pump.fill(source, self.timeout_s) if self.pump else source.nbytes
+            return pump.fill(source, self.timeout_s) if pump else source.nbytes
 
 
 class Lingering:

@@ -1,7 +1,8 @@
 """The headers a caller adds to an object: content type, metadata, others; checked, as the core's
-"Name: value" lines.
+"Name: value" lines. And those of an answer, back from such lines.
 
-In flow mappings, out flows one text. It never lets a caller set what ossmedia or HTTP itself sets.
+In flow mappings, out flows one text, or the other way. It never lets a caller set what ossmedia or
+HTTP itself sets.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["header_lines"]
+__all__ = ["header_fields", "header_lines"]
 
 METADATA_LIMIT = 8192  # bytes of names and values together
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -98,3 +99,9 @@ def _value(field: str, value: object) -> str:
     if len(value) > METADATA_LIMIT:
         raise ValueError(f"{field}: at most {METADATA_LIMIT} bytes, not {len(value)}")
     return value
+
+
+def header_fields(head: bytes) -> dict[str, str]:
+    """An answer's headers by their lower-case names, from the core's "name: value\\n" lines."""
+    lines = head.decode("latin-1").split("\n")
+    return dict(line.split(": ", 1) for line in lines if ": " in line)

@@ -6,12 +6,14 @@ Kept free of dataclasses and typing, whose import alone costs a camera more than
 
 from __future__ import annotations
 
+from ossmedia.headers import header_fields
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, Self
 
-__all__ = ["Credentials", "Generation", "ObjectStat", "Receipt"]
+__all__ = ["Credentials", "Generation", "ObjectStat", "Receipt", "stored"]
 
 
 class Value:
@@ -20,9 +22,16 @@ class Value:
     __slots__: tuple[str, ...] = ()
     _hidden: frozenset[str] = frozenset()  # fields that repr must not show
 
+    # Each slot's own way in: object.__setattr__ would cost a small request more than its HTTP.
+    _setters: dict[str, Callable[[object, object], None]] = {}
+
+    def __init_subclass__(cls) -> None:
+        cls._setters = {name: getattr(cls, name).__set__ for name in cls.__slots__}
+
     def _set(self, **fields: object) -> None:
+        setters = self._setters
         for name, value in fields.items():
-            object.__setattr__(self, name, value)
+            setters[name](self, value)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is immutable")
@@ -223,7 +232,14 @@ class Generation(Value):
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-class Receipt(Value):
+class _Head(Value):
+    """Room for the answer's headers, from which a receipt reads some fields when it is asked."""
+
+    __slots__ = ("_head",)
+    _head: bytes
+
+
+class Receipt(_Head):
     """What a closed writer stored, as OSS confirmed it.
 
     Fields: ``key`` of the first object; ``size`` bytes written; ``crc64`` of these bytes, equal to
@@ -261,7 +277,40 @@ class Receipt(Value):
             generations=generations,
         )
 
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("etag", "request_id", "generations"):
+            raise AttributeError(f"Receipt has no {name!r}")
+        headers = header_fields(self._head)
+        self._set(
+            etag=headers.get("etag", "").strip('"'),
+            request_id=headers.get("x-oss-request-id", ""),
+            generations=(Generation(self.key, 0, self.size),),
+        )
+        return getattr(self, name)
+
     def to_json(self) -> dict[str, Any]:
         data = {name: getattr(self, name) for name in self.__slots__}
         data["generations"] = [g.to_json() for g in self.generations]
         return data
+
+
+class _Draft(_Head):
+    """A receipt before it is one: its fields may still be set, at the price of a plain attribute.
+    Through ``Value._set`` they would cost a small request more than all of its HTTP."""
+
+    __slots__ = Receipt.__slots__
+    __setattr__, __delattr__ = object.__setattr__, object.__delattr__  # type: ignore[assignment]
+
+
+def stored(key: str, size: int, crc64: int, requests: int, head: bytes) -> Receipt:
+    """The receipt of one PutObject. Most callers never look further than "no exception": the rest
+    is read from ``head``, the answer's header lines, when somebody does."""
+    draft: Any = _Draft()
+    draft.key = key
+    draft.size = size
+    draft.crc64 = crc64
+    draft.requests = requests
+    draft._head = head  # noqa: SLF001
+    draft.__class__ = Receipt  # same slots of the same base
+    receipt: Receipt = draft
+    return receipt

@@ -11,23 +11,16 @@ import sys
 import threading
 
 from ossmedia import errors
-from ossmedia._native import (
-    APPEND,
-    DONE,
-    IDLE,
-    PARTS_MAX,
-    SENT,
-    Stream,
-    StreamBusy,
-    StreamForeign,
-    StreamFull,
-)
+from ossmedia._native import APPEND, DONE, IDLE, PARTS_MAX, SENT, Stream
+from ossmedia.answer import StreamBusy, StreamForeign, StreamFull
 from ossmedia.errors import OssMediaError, StreamBroken
 from ossmedia.generations import Generations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from typing_extensions import Buffer
 
     from ossmedia.model import Receipt
     from ossmedia.session import Session
@@ -104,6 +97,20 @@ class Pump:
 
     # -- the writer's side
 
+    def put(self, data: Buffer) -> int:
+        """Copies into the block at hand, if all of it fits; else 0, and nothing was done."""
+        lock, count = self.lock, len(data)  # type: ignore[arg-type]
+        lock.acquire()  # "with" would cost as much as the copy of a small frame
+        try:
+            end = self.pos + count
+            if self.view is None or end > self._block_size:
+                return 0
+            self.view[self.pos : end] = data
+            self.pos = end
+        finally:
+            lock.release()
+        return count
+
     def fill(self, source: memoryview, timeout_s: float | None) -> int | None:
         """Copies bytes into blocks. Returns how many; None: no block came free in time for any.
 
@@ -119,6 +126,16 @@ class Pump:
                 self.pos += step
                 done += step
         return done if done or not count else None
+
+    def read_from(self, read: Callable[[memoryview], int], most: int) -> int:
+        """Lets ``read`` put the next bytes, at most ``most``, straight into a block. Returns what
+        it returns: how many they are."""
+        with self.lock:
+            self._make_room(None)
+            assert self.view is not None
+            count = read(self.view[self.pos : self.pos + most])
+            self.pos += count
+        return count
 
     def _make_room(self, timeout_s: float | None) -> bool:
         """Room for at least one byte: hands over the full block and takes a free one. False: none
@@ -197,6 +214,10 @@ class Pump:
                 self._await_turn()
                 if self._stop or self._done or self.error is not None:
                     return
+                # All that was given to an append is stored: asking the core would tell the same.
+                if self._mode == APPEND and self.stored == self.written and not self._ended:
+                    self.clock.wait(self.changed, None)
+                    continue
                 seen, number = self._events, self._generations.number
             try:
                 self._session.prepare()
@@ -223,7 +244,7 @@ class Pump:
                 return
             self._events += 1
             self._done = self._done or state == DONE
-            before, self.stored = self.stored, self._stream.stats().bytes_stored
+            before, self.stored = self.stored, self._stream.stored()
             # Asking OSS what it holds after a failed append is no progress yet.
             if self._done or self._mode != APPEND or self.stored > before:
                 self._failures = self._damages = 0

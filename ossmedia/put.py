@@ -8,26 +8,21 @@ Source: OSS, PutObject; x-oss-forbid-overwrite.
 
 from __future__ import annotations
 
-from ossmedia.errors import (
-    IntegrityError,
-    NetworkError,
-    ObjectExists,
-    OssMediaError,
-    ProtocolError,
-    Unavailable,
-)
-from ossmedia.model import Generation, Receipt
+from ossmedia.errors import IntegrityError, ObjectExists, OssMediaError
+from ossmedia.model import stored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from ossmedia.answer import Answer
+    from ossmedia.model import Receipt
     from ossmedia.session import Session
 
-__all__ = ["LARGEST", "body_of", "put_object"]
+__all__ = ["LARGEST", "body_of", "callback_room", "put_object"]
 
 LARGEST = 5 << 30  # bytes: OSS's limit of one PutObject
+CALLBACK_ANSWER = 1 << 16  # bytes of a callback's answer that are taken
 
 
 def body_of(data: Buffer) -> bytes | memoryview:
@@ -36,16 +31,14 @@ def body_of(data: Buffer) -> bytes | memoryview:
     Raises:
         TypeError, ValueError: naming ``data`` and its limit.
     """
-    if isinstance(data, bytes):
-        return data
     try:
-        view = memoryview(data).cast("B")
+        view = data if isinstance(data, bytes) else memoryview(data).cast("B")
     except TypeError:
         raise TypeError(
             f"data: must be contiguous bytes in memory, not {type(data).__name__}"
         ) from None
-    if view.nbytes > LARGEST:
-        raise ValueError(f"data: at most {LARGEST} bytes in one PutObject, not {view.nbytes}")
+    if len(view) > LARGEST:
+        raise ValueError(f"data: at most {LARGEST} bytes in one PutObject, not {len(view)}")
     return view
 
 
@@ -54,7 +47,6 @@ def put_object(
     key: str,
     body: bytes | memoryview,
     headers: str = "",
-    *,
     overwrite: bool = True,
     timeout_s: float | None = None,
     verify_crc: bool = True,
@@ -63,8 +55,8 @@ def put_object(
 
     Args:
         headers: "Name: value\\n" lines.
-        overwrite: False: an object that is there stays, ObjectExists is raised; but not if it is
-            ours, stored by a try whose answer was lost.
+        overwrite: False: an object that is there stays, ObjectExists is raised; but not if it has
+            the very same bytes: it is taken for ours.
         timeout_s: tries go on for so long; None: ``retry.attempts`` tries.
         verify_crc: an answer without CRC-64 counts as not stored.
 
@@ -73,41 +65,42 @@ def put_object(
     """
     if not overwrite:
         headers += "x-oss-forbid-overwrite: true\n"
+    room = callback_room(headers)
     clock = session.clock
     end = None if timeout_s is None else clock.monotonic() + timeout_s
-    attempt, unclear = 0, False
+    attempt = 0
     while True:
         try:
             session.prepare()
-            answer = session.store.exchange("PUT", key, "", headers, body)
-            if answer.crc64 != answer.sent_crc64 and (verify_crc or answer.crc64 is not None):
+            fields, head = session.store.transfer("PUT", key, "", headers, body, room)
+            _, told, crc64, _, _, _, sent_crc64, _ = fields
+            if (crc64 != sent_crc64 or not told) and (verify_crc or told):
                 raise IntegrityError(f"{key}: OSS holds other bytes than were sent")
         except ObjectExists:
-            found = _ours(session, key, body) if unclear else None
+            found = _ours(session, key, body)  # the network may deliver a request twice
             if found is None:
                 raise
-            return _receipt(key, body, found, attempt + 1)
+            return stored(key, len(body), found.crc64 or 0, attempt + 1, found.head)
         except OssMediaError as error:
             attempt += 1
-            unclear = unclear or _may_be_stored(error)
             over = end is None and attempt >= session.retry.attempts
             delay = None if over else session.recover(error, attempt)
             if delay is None or (end is not None and clock.monotonic() + delay >= end):
                 raise
         else:
-            return _receipt(key, body, answer, attempt + 1)
+            return stored(key, len(body), sent_crc64, attempt + 1, head)
         clock.sleep(delay)
 
 
-def _may_be_stored(error: OssMediaError) -> bool:
-    return error.maybe_done or isinstance(
-        error, NetworkError | ProtocolError | Unavailable | IntegrityError
-    )
+def callback_room(headers: str) -> bytearray | None:
+    """Where the answer of a callback goes, which stands in the body of OSS's; None: there is no
+    callback."""
+    return bytearray(CALLBACK_ANSWER) if "x-oss-callback:" in headers.lower() else None
 
 
 def _ours(session: Session, key: str, body: bytes | memoryview) -> Answer | None:
-    """What OSS says of the object that stands in the way, if it is what an earlier try stored.
-    Whoever may not read it cannot tell, and takes it for another's."""
+    """What OSS says of the object that stands in the way, if it holds the same bytes: a try stored
+    it whose answer was lost. Whoever may not read it cannot tell, and takes it for another's."""
     from ossmedia._native import crc64
 
     try:
@@ -116,15 +109,3 @@ def _ours(session: Session, key: str, body: bytes | memoryview) -> Answer | None
         return None
     ours = answer.content_length == len(body) and answer.crc64 == crc64(body)
     return answer if ours else None
-
-
-def _receipt(key: str, body: bytes | memoryview, answer: Answer, requests: int) -> Receipt:
-    return Receipt(
-        key=key,
-        size=len(body),
-        crc64=answer.sent_crc64 if answer.crc64 is None else answer.crc64,
-        etag=answer.headers.get("etag", "").strip('"'),
-        request_id=answer.headers.get("x-oss-request-id", ""),
-        requests=requests,
-        generations=(Generation(key, 0, len(body)),),
-    )

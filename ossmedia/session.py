@@ -7,10 +7,10 @@ never looks into bodies, and never repeats what the service calls final.
 
 from __future__ import annotations
 
-import os
 import sys
 from _thread import _local, allocate_lock
 
+from ossmedia import process
 from ossmedia.clock import SYSTEM, chance
 from ossmedia.errors import ClockSkew, CredentialsError, CredentialsExpired, OssMediaError
 from ossmedia.retry import Retry, final
@@ -28,11 +28,23 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 
-class _Mine(_local):
-    """What one thread did last, so that what happens in the others is not taken for its own."""
+class _One:
+    """What one thread did last: ``used`` was set before its last request; ``tries_since_skew``
+    counts requests prepared since the last answer that said the clock is wrong, -1: none did."""
 
-    used: Credentials | None = None  # set before its last request
-    tries_since_skew = -1  # requests prepared since the last answer that said the clock is wrong
+    __slots__ = ("tries_since_skew", "used")
+
+    def __init__(self) -> None:
+        self.used: Credentials | None = None
+        self.tries_since_skew = -1
+
+
+class _Mine(_local):
+    """Each thread's own, so that what happens in the others is not taken for its own. One look-up
+    for each request: they are dear."""
+
+    def __init__(self) -> None:
+        self.one = _One()
 
 
 class Session:
@@ -64,12 +76,12 @@ class Session:
         self._corrections = 0
         self._set: Credentials | None = None
         self._mine = _Mine()
-        self._process = os.getpid()
+        self._forks = process.forks
 
     def check_process(self) -> None:
         """Raises ValueError in a child of the process that made this: it would share the parent's
         sockets."""
-        if os.getpid() != self._process:
+        if process.forks != self._forks:
             raise ValueError(
                 "the bucket belongs to the process that made it: make a new one after fork()"
             )
@@ -81,7 +93,8 @@ class Session:
         Raises:
             CredentialsError: there are no valid ones. ValueError: after fork().
         """
-        self.check_process()
+        if process.forks != self._forks:
+            self.check_process()
         corrections = self._corrections
         try:
             mine = self.renewer.current()
@@ -89,9 +102,12 @@ class Session:
             if not self._ask_time(corrections):
                 raise
             mine = self.renewer.current()
-        self._mine.used = mine
-        if self._mine.tries_since_skew >= 0:
-            self._mine.tries_since_skew += 1
+        own = self._mine.one
+        own.used = mine
+        if own.tries_since_skew >= 0:
+            own.tries_since_skew += 1
+        if (self.renewer.latest or mine) is self._set:
+            return  # as at the last request
         with self._lock:
             latest = self.renewer.latest or mine
             if latest != self._set:
@@ -141,9 +157,10 @@ class Session:
             attempt: failures in a row, from 1.
         """
         if isinstance(error, ClockSkew):
-            if self._mine.tries_since_skew == 1 or error.server_time <= 0:
+            own = self._mine.one
+            if own.tries_since_skew == 1 or error.server_time <= 0:
                 return None
-            self._mine.tries_since_skew = 0
+            own.tries_since_skew = 0
             self._correct(error)
             return self._soon(error, attempt)
         if final(error, attempt):
@@ -155,7 +172,7 @@ class Session:
         return delay
 
     def _renew(self, error: CredentialsExpired, attempt: int) -> float | None:
-        used = self._mine.used
+        used = self._mine.one.used
         try:
             fresh = self.renewer.current(force_after=used)
         except CredentialsError as failure:

@@ -10,6 +10,7 @@ import os
 import stat
 
 from ossmedia.errors import ObjectTooLarge, OssMediaError
+from ossmedia.writer import Writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,6 +94,13 @@ class Snapshot:
         Raises:
             OssMediaError: the file changed meanwhile.
         """
+        done = self._copy_straight(writer) if isinstance(writer, Writer) else self._copy(writer)
+        last = os.fstat(self._fd)
+        if done != self.size or (last.st_size, last.st_mtime_ns) != self._first:
+            raise OssMediaError(f"path: the file changed while it was read: {self._path!r}")
+
+    def _copy(self, writer: Target) -> int:
+        """Through a small buffer; stops behind the size. Returns the bytes seen."""
         room = memoryview(bytearray(_PIECE))
         done = 0
         while count := os.readv(self._fd, [room]):
@@ -100,9 +108,20 @@ class Snapshot:
             if done > self.size:
                 break
             writer.write(room[:count])
-        last = os.fstat(self._fd)
-        if done != self.size or (last.st_size, last.st_mtime_ns) != self._first:
-            raise OssMediaError(f"path: the file changed while it was read: {self._path!r}")
+        return done
+
+    def _copy_straight(self, writer: Writer) -> int:
+        """The same from the file into the writer's blocks."""
+        done = 0
+        while done < self.size:
+            count = writer.read_from(self._read, min(_PIECE, self.size - done))
+            if count == 0:
+                return done
+            done += count
+        return done + len(os.read(self._fd, 1))  # one byte more: the file has grown
+
+    def _read(self, room: memoryview) -> int:
+        return os.readv(self._fd, [room])
 
     def __enter__(self) -> Self:
         return self

@@ -15,7 +15,8 @@ PACKAGE = ROOT / "ossmedia"
 # Lowest first; a module may import from lower rows, and from its own row where its name is behind
 # another's.
 PYTHON_LEVELS = [
-    ["arguments", "errors", "model", "clock", "address", "policy", "headers", "answer", "libssl"],
+    ["arguments", "errors", "headers", "model", "clock", "address", "policy", "answer", "libssl"],
+    ["process"],
     ["terminal"],
     ["gate", "checkpoint", "ticket", "vod_fields", "vod_answers"],
     ["capture_time", "access_units", "clocked", "playlist", "hls_keys"],
@@ -23,7 +24,7 @@ PYTHON_LEVELS = [
     ["_core"],
     ["_native"],
     ["_native_ts"],
-    ["retry", "credentials", "listing"],
+    ["retry", "credentials", "answer_xml", "listing"],
     ["core_sdk"],
     ["session", "sts", "device_auth", "device_link", "app_server", "report", "vod_tickets"],
     ["vod_api"],
@@ -74,7 +75,7 @@ SERVER_LEVELS = [
 
 # Lowest first; a source may include the headers of earlier rows and of its own row.
 C_LEVELS = [
-    ["cpu", "error", "text", "hash", "crc64"],
+    ["cpu", "error", "harden", "text", "hash", "crc64"],
     ["request", "sign", "response", "answer", "endpoint", "blocks", "tls", "net"],
     ["http"],
     ["store"],
