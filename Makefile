@@ -2,10 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TLS ?= loader
+OPENSSL_SOURCE ?=
 TOOLS := scikit-build-core cffi cmake ninja
+SECONDS_EACH ?= 60
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard csrc/*)
 
-.PHONY: demo test c-test variants lint types fuzz loss kills vod-figures faults faults-full bench wheels arm clean
+.PHONY: demo test c-test variants lint types fuzz fuzz-full asan tsan valgrind coverage tidy loss kills vod-figures faults faults-full bench bench-full bench-parts peers wheels static arm pythons python-3.14t clean
 
 demo: .venv/.demo      ## local cloud, token from STS, a camera that uploads, a receipt
 	$(BIN)/ossmedia demo
@@ -13,15 +15,16 @@ demo: .venv/.demo      ## local cloud, token from STS, a camera that uploads, a 
 test: .venv/.test c-test  ## the whole suite: C under ASan + UBSan, then Python
 	$(BIN)/python -m pytest
 
-c-test: .venv/.test    ## C tests, ASan + UBSan, warnings as errors; TLS=loader, system or none
+c-test: .venv/.test    ## C tests, ASan + UBSan, warnings as errors; TLS=loader, system, static or none
 	$(BIN)/cmake -S . -B build/c-$(TLS) -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
 	  -DPython3_EXECUTABLE=$(CURDIR)/$(BIN)/python -DCMAKE_BUILD_TYPE=Debug -DOSSMEDIA_WERROR=ON \
-	  -DOSSMEDIA_TLS=$(TLS) --log-level=WARNING
+	  -DOSSMEDIA_TLS=$(TLS) -DOSSMEDIA_OPENSSL_SOURCE=$(OPENSSL_SOURCE) --log-level=WARNING
 	$(BIN)/cmake --build build/c-$(TLS)
 	$(BIN)/ctest --test-dir build/c-$(TLS) --output-on-failure
 
-variants:              ## the C tests with OpenSSL linked, and with no TLS at all
+variants:              ## the C tests with OpenSSL linked, dynamically and statically, and with no TLS at all
 	$(MAKE) c-test TLS=system
+	$(MAKE) c-test TLS=static
 	$(MAKE) c-test TLS=none
 
 lint: .venv/.test
@@ -35,7 +38,28 @@ fuzz: .venv/.test      ## libFuzzer (clang), 60 s each
 	$(BIN)/cmake -S . -B build/fuzz -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DCMAKE_C_COMPILER=clang \
 	  -DPython3_EXECUTABLE=$(CURDIR)/$(BIN)/python -DOSSMEDIA_FUZZ=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo
 	$(BIN)/cmake --build build/fuzz
-	for f in build/fuzz/fuzz_*; do test -x $$f && test -f $$f && { $$f -max_total_time=60 -timeout=5 || exit 1; }; done
+	$(BIN)/python -m tests.fuzz.campaign --seconds $(SECONDS_EACH)
+	$(BIN)/python -m tests.fuzz.python_parsers --runs 20000
+
+fuzz-full: SECONDS_EACH = 1
+fuzz-full: fuzz        ## 20,000,000 executions of each C parser; figures in tests/fuzz/RESULTS.md
+	$(BIN)/python -m tests.fuzz.campaign --executions 20000000 --seconds 3600 --record
+	$(BIN)/python -m tests.fuzz.python_parsers --runs 1000000
+
+asan: .venv/.test      ## the Python tests next to the core, with the module under ASan and UBSan
+	$(BIN)/python .ci/sanitizers.py asan
+
+tsan: .venv/.test      ## the C tests with threads under TSan (clang)
+	$(BIN)/python .ci/sanitizers.py tsan
+
+valgrind: .venv/.test  ## one upload of each kind, as built for production
+	$(BIN)/python .ci/sanitizers.py valgrind
+
+coverage: .venv/.test  ## gcov of the C tests: lines and branches of each file
+	$(BIN)/python .ci/coverage.py
+
+tidy: .venv/.test      ## clang-tidy of csrc/: bugprone, analyzer, cert; what is off stands in .clang-tidy
+	$(BIN)/python .ci/tidy.py
 
 loss: .venv/.test      ## 2,000 random fault sequences against a bytes model; figures in tests/routes/RESULTS.md
 	$(BIN)/python -m tests.routes.stream_model --runs 2000 --seed 20000
@@ -52,15 +76,38 @@ faults-full: .venv/.test  ## every fault run in full, about an hour; needs root,
 kills: .venv/.test    ## a camera that records HLS, killed with kill -9 at 100 random moments, in each mode
 	$(BIN)/python -m tests.routes.hls_kills --kills 100
 
-bench: .venv/.test     ## pytest-benchmark suites; ratios within one run
+bench: .venv/.test     ## the short set against the peers that are there: ratios of interleaved rounds, 2-3 minutes
+	$(BIN)/python -m bench.peers put-64k append-256k camera --rounds 5 --scale 0.1
+
+peers: .venv/.test     ## the peers' own environment, from the package index
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install -q oss2 alibabacloud-oss-v2 boto3 awscrt obstore opendal
+
+bench-full: .venv/.test  ## every scenario on a quiet machine; refreshes bench/RESULTS.md and bench/peers.svg
+	$(BIN)/python -m bench.peers all --rounds 7 --scale 0.25 --record --plot
+
+bench-parts: .venv/.test  ## pytest-benchmark suites of our own parts
 	$(BIN)/python -m pytest bench --benchmark-only
 
 wheels: .venv/.wheels  ## six wheels by zig and the sdist into dist/, each checked
 	$(BIN)/python .ci/wheels.py
 
-arm: .venv/.wheels     ## the camera's tests in Debian's armhf and arm64 under qemu-user; needs mmdebstrap
+static: .venv/.wheels  ## a wheel that carries the pinned OpenSSL; OPENSSL_SOURCE=openssl-VERSION.tar.gz, see csrc/cross/openssl.cmake
+	test -n "$(OPENSSL_SOURCE)"
+	OSSMEDIA_TLS=static OSSMEDIA_OPENSSL_SOURCE=$(abspath $(OPENSSL_SOURCE)) \
+	  $(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -C build-dir=build/static -w build/static-wheel .
+
+arm: .venv/.wheels .venv/.test  ## the camera's tests in Debian's armhf and arm64 under qemu-user; needs mmdebstrap
 	$(BIN)/python .ci/wheels.py armv7l-glibc aarch64-glibc
-	$(BIN)/python .ci/arm.py
+	$(BIN)/python .ci/c_on_musl.py
+	$(BIN)/python .ci/arm.py --record
+
+pythons: .venv/.wheels ## the x86-64 wheel and the camera's tests in Python 3.11 to 3.14, the machine's or Debian's
+	$(BIN)/python .ci/wheels.py x86_64-glibc
+	$(BIN)/python .ci/pythons.py --record
+
+python-3.14t: .venv/.wheels  ## nightly, where a free-threaded python3.14t is on PATH: abi3 is not for it, so it builds from the sdist
+	$(BIN)/python .ci/pythons.py --from-source 3.14t
 
 .venv/.base: $(SOURCES)
 	$(PYTHON) -m venv .venv

@@ -83,7 +83,8 @@ static char *join(const char *prefix, om__span host)
         memcpy(out, prefix, before - 1);
         out[before - 1] = '.';
     }
-    memcpy(out + before, host.at, host.len);
+    if (host.len)
+        memcpy(out + before, host.at, host.len);
     out[before + host.len] = '\0';
     return out;
 }
@@ -98,8 +99,8 @@ static char *make_host_line(const om__endpoint *endpoint, const origin *o)
     if (!out)
         return NULL;
     if (!usual)
-        snprintf(port, sizeof port, ":%u", (unsigned)o->port);
-    snprintf(out, size, o->literal == 6 ? "[%s]%s" : "%s%s", endpoint->host, port);
+        (void)snprintf(port, sizeof port, ":%u", (unsigned)o->port);
+    (void)snprintf(out, size, o->literal == 6 ? "[%s]%s" : "%s%s", endpoint->host, port);
     return out;
 }
 

@@ -281,7 +281,7 @@ int om__http_exchange(om__http *http, const om__http_request *request, om__http_
         x.closed = 0;
         rc = attempt(&x, http, 1, err);
     }
-    if (rc == OM_OK && may_keep(&x))
+    if (rc == OM_OK && x.conn && may_keep(&x))
         om__pool_keep(http, x.conn);
     else
         om__conn_close(x.conn);

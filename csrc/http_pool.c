@@ -11,11 +11,9 @@ int64_t om__conn_send(om__conn *conn, const om__span *parts, int count)
 {
     if (!conn->tls)
         return om__net_send(conn->fd, parts, count);
-    for (int i = 0; i < count; i++) {
-        if (parts[i].len > 0)
-            return om__tls_send(conn->tls, parts[i].at, parts[i].len);
-    }
-    return 0;
+    if (parts->len == 0 && count > 1)
+        parts++;
+    return om__tls_send(conn->tls, parts->at, parts->len);
 }
 
 int om__conn_flush(om__conn *conn)

@@ -287,7 +287,7 @@ int om__tls_new(om__tls **out, om__tls_context *context, int fd, const char *hos
         free(tls);
         return om__fail(err, OM_E_ARG, "TLS: the host name is longer than 255 bytes");
     }
-    memcpy(tls->host, host, strlen(host));
+    memcpy(tls->host, host, strlen(host) + 1);
     tls->context = context;
     tls->fd = fd;
     tls->ssl = api->SSL_new(context->ctx);

@@ -104,7 +104,10 @@ int om__openssl_load(om__openssl *api, const char *library, om_error *err)
             break;
     }
     memset(api, 0, sizeof *api);
-    return om__fail(err, OM_E_TLS, "TLS: no OpenSSL 1.1.1 or later found%s", tried);
+    return om__fail(
+        err, OM_E_TLS,
+        "TLS: no OpenSSL 1.1.1 or later found, install the system's libssl (Debian: libssl3)%s",
+        tried);
 }
 
 #endif

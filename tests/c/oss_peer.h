@@ -141,7 +141,7 @@ static inline int peer_serve_one(peer_conn *c, peer_request *r)
         return 0;
     peer_parse(r);
     length = peer_find_header(r->head, "Content-Length");
-    r->len = length ? strtoull(length, NULL, 10) : 0;
+    r->len = length ? (size_t)strtoull(length, NULL, 10) : 0;
     r->body = malloc(r->len + 1);
     pthread_mutex_lock(&p->lock);
     number = peer_note(p, r, &fault);

@@ -78,9 +78,9 @@ static inline void *peer_run(void *argument)
                    sizeof on); /* or a reset swallows what Nagle held back */
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+        atomic_fetch_add(&p->count, 1); /* before it can answer */
         if (pthread_create(&c->thread, NULL, peer_connection_run, c) != 0)
             abort();
-        atomic_fetch_add(&p->count, 1);
     }
 }
 

@@ -78,7 +78,7 @@ static void test_generations(void)
             if (++generations > 15)
                 abort();
             snprintf(name[generations], sizeof name[0], "%s~g%d", KEY, generations);
-            from[generations] = rig_stats(&r).bytes_stored;
+            from[generations] = (size_t)rig_stats(&r).bytes_stored;
             if (om_stream_restart(r.stream, name[generations], &r.err) != OM_OK)
                 abort();
             OK(rig_stats(&r).object_start == from[generations] && rig_stats(&r).object_crc64 == 0 &&

@@ -77,7 +77,7 @@ static int go_on_elsewhere(walk *w)
     if (w->names + 1 == NAMES)
         return 0;
     w->names++;
-    w->from[w->names] = rig_stats(&w->rig).bytes_stored;
+    w->from[w->names] = (size_t)rig_stats(&w->rig).bytes_stored;
     return om_stream_restart(w->rig.stream, name_of(w->names, name), NULL) == OM_OK;
 }
 
@@ -89,7 +89,8 @@ static int step(walk *w)
     om_stats stats = rig_stats(&w->rig);
 
     if (stats.bytes_stored > w->rig.len ||
-        stats.crc64 != om_crc64(0, w->rig.len ? w->rig.bytes : "", stats.bytes_stored))
+        stats.crc64 != om_crc64(0, w->rig.len ? w->rig.bytes : "",
+                                (size_t)stats.bytes_stored))
         return 0;
     if (rc == OM_E_FOREIGN || rc == OM_E_FULL)
         return go_on_elsewhere(w);

@@ -168,7 +168,8 @@ static void test_taken(void)
         OK(rig_pump(&r) == OM_E_SERVICE && strcmp(r.err.oss_code, "FileAlreadyExists") == 0 &&
                r.err.http_status == 409,
            "the name is taken, each time");
-    OK(peer_count(oss, PEER_HEAD) == 2 && rig_stats(&r).bytes_stored == 0, "it is looked at: theirs");
+    OK(peer_count(oss, PEER_HEAD) == 2 && rig_stats(&r).bytes_stored == 0,
+       "it is looked at: theirs");
     OK(peer_holds(oss, KEY, NULL, "theirs", 6), "their object stays");
     rig_close(&r);
 }

@@ -59,6 +59,20 @@ static void test_create_refused(void)
     rig_close(&r);
 
     begin(&r, (om_options){.mode = OM_CREATE});
+    peer_script(oss, LOST(PEER_COMPLETE));
+    peer_script(oss, (peer_fault){.op = PEER_COMPLETE,
+                                  .say = SAY_STATUS,
+                                  .status = 409,
+                                  .code = "FileAlreadyExists",
+                                  .times = 2});
+    peer_script(oss, (peer_fault){.op = PEER_LIST, .say = SAY_STATUS, .status = 503});
+    OK(rig_drain(&r) == OM_E_NETWORK, "the answer is lost");
+    OK(rig_pump(&r) == OM_E_SERVICE && r.err.http_status == 503,
+       "whether the upload is gone cannot be told now");
+    OK(proved(&r) && peer_count(oss, PEER_LIST) == 2, "asked again: ours");
+    rig_close(&r);
+
+    begin(&r, (om_options){.mode = OM_CREATE});
     peer_script(oss, DROPPED(PEER_COMPLETE));
     OK(rig_drain(&r) == OM_E_NETWORK, "the request is lost");
     peer_set(oss, KEY, "Normal", "theirs", 6);

@@ -25,6 +25,8 @@ foreach(source ${c_tests})
 endforeach()
 # Its own malloc stands between the library and the real one, under the sanitizers, too.
 target_link_options(test_nomem PRIVATE -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
+target_link_options(test_no_mutex PRIVATE -Wl,--wrap=pthread_mutex_init)
+target_link_options(test_harden PRIVATE -Wl,--wrap=prctl)
 
 if(OSSMEDIA_FUZZ)
   target_compile_options(ossmedia_c PRIVATE -fsanitize=fuzzer-no-link) # the library tells the fuzzer what it reached
@@ -44,7 +46,6 @@ foreach(source ${fuzzers})
   target_link_libraries(${name} PRIVATE ossmedia_c)
 endforeach()
 
-if(EXISTS ${CMAKE_SOURCE_DIR}/bench/sink.c)
-  add_executable(ossmedia_sink ${CMAKE_SOURCE_DIR}/bench/sink.c)
-  target_link_libraries(ossmedia_sink PRIVATE ossmedia_c)
+if(EXISTS ${CMAKE_SOURCE_DIR}/bench/sink.c AND NOT CMAKE_CROSSCOMPILING)
+  include(${CMAKE_SOURCE_DIR}/bench/bench.cmake)
 endif()
