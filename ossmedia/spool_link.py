@@ -19,6 +19,7 @@ from ossmedia.errors import (
 )
 from ossmedia.gate import Gate
 from ossmedia.multipart import Multipart, NoSuchUpload, Part
+from ossmedia.put import callback_room
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class Link:
             OssMediaError.
         """
         self.session.prepare()
-        return self.session.store.exchange(method, key, query, headers, body)
+        room = callback_room(headers)
+        return self.session.store.exchange(method, key, query, headers, body, room)
 
     def check(self, key: str, found: int | None, wanted: int) -> None:
         """Compares OSS's CRC-64 with ours.
@@ -87,10 +89,14 @@ class Parts(Multipart):
         Raises:
             ObjectExists: with ``overwrite`` False.
         """
-        self.upload_id = self._begun(headers if overwrite else headers + FORBID)
+        begin, _ = _shared_out(headers)
+        self.upload_id = self._begun(begin if overwrite else begin + FORBID)
 
-    def make(self, parts: dict[int, Part], *, overwrite: bool) -> Answer:
+    def make(self, parts: dict[int, Part], headers: str, *, overwrite: bool) -> Answer:
         """CompleteMultipartUpload.
+
+        Args:
+            headers: the same that the upload was begun with.
 
         Raises:
             NoSuchUpload: it was completed or aborted before. ObjectExists.
@@ -100,7 +106,8 @@ class Parts(Multipart):
             for number, part in sorted(parts.items())
         )
         body = f"<CompleteMultipartUpload>{items}</CompleteMultipartUpload>".encode()
-        headers, room = "" if overwrite else FORBID, bytearray(_ROOM)
+        _, end = _shared_out(headers)
+        headers, room = end if overwrite else end + FORBID, bytearray(_ROOM)
         exchange = self._session.store.exchange
         query = self._named()
         return self._settled(lambda: exchange("POST", self._key, query, headers, body, room))
@@ -114,6 +121,20 @@ class Parts(Multipart):
             if error.code == "NoSuchUpload":
                 raise NoSuchUpload from error
             raise
+
+
+def _shared_out(headers: str) -> tuple[str, str]:
+    """The lines that an upload begins with, and those that it ends with: OSS calls back when the
+    object is complete, and may be told at both not to overwrite."""
+    begin = end = ""
+    for line in headers.splitlines(keepends=True):
+        name = line.partition(":")[0].lower()
+        last = name in ("x-oss-callback", "x-oss-callback-var")
+        if not last:
+            begin += line
+        if last or name == "x-oss-forbid-overwrite":
+            end += line
+    return begin, end
 
 
 def unclear(error: OssMediaError) -> bool:

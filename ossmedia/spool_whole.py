@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 
 from ossmedia._native import crc64, crc64_combine
-from ossmedia.errors import ObjectExists, OssMediaError
+from ossmedia.errors import CallbackFailed, ObjectExists, OssMediaError
 from ossmedia.model import Generation, Receipt
 from ossmedia.multipart import NoSuchUpload
 from ossmedia.spool_link import FORBID, Parts, absent, denied
@@ -105,8 +105,8 @@ class Whole:
         try:
             answer = self.link.send("PUT", item.key, "", headers, body)
             self.link.check(item.key, answer.crc64, answer.sent_crc64)
-        except ObjectExists:
-            answer = self._found(crc64(body))
+        except (ObjectExists, CallbackFailed) as error:
+            answer = self._found(crc64(body), error)
         return self._done(crc64(body), answer)
 
     def _fill(self, room: memoryview, start: int) -> memoryview:
@@ -123,12 +123,15 @@ class Whole:
             done += count
         return room
 
-    def _found(self, crc: int) -> Answer:
-        """Something stands at the key. If it is what we send, an earlier try has stored it.
+    def _found(self, crc: int, why: OssMediaError | None = None) -> Answer:
+        """Something stands at the key. If it is what we send, an earlier try has stored it, or this
+        one, and only its callback failed.
 
         Raises:
             ObjectExists: it is not, or nobody may look.
         """
+        if isinstance(why, CallbackFailed):
+            self._ledger.log(f"{self.item.key}: stored, but its callback failed: {why}")
         self._requests += 1
         try:
             answer = self.link.send("HEAD", self.item.key)
@@ -238,10 +241,12 @@ class Whole:
             upload_id = self._upload.upload_id
             self._ledger.save(item, durable=False, upload_id=upload_id, completing=True)
         try:
-            answer = self._upload.make(self._parts, overwrite=self._overwrite)
+            answer = self._upload.make(self._parts, item.headers, overwrite=self._overwrite)
             self.link.check(item.key, answer.crc64, self._crc)
         except NoSuchUpload:
             return self._prove()
+        except CallbackFailed as error:
+            answer = self._found(self._crc, error)
         except ObjectExists:
             answer = self._found(self._crc)
             self._upload.abort()

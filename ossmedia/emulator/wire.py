@@ -52,7 +52,11 @@ class _Lingering:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Gather small writes until the loop gets control back; larger ones go on at once."""
+        """Gather small writes until the loop gets control back; larger ones go on at once. What
+        comes after the close goes nowhere.
+        """
+        if self.waiting:
+            return
         if not self._gathered:
             self._loop.call_soon(self.flush)
         self._gathered.append(data)
@@ -115,10 +119,11 @@ class CloudProtocol(HttpToolsProtocol):
         """Wrap the transport before the protocol sees it."""
         self.lingering = _Lingering(cast(asyncio.Transport, transport), self)
         super().connection_made(cast(asyncio.Transport, self.lingering))
-        # The OSS C SDK announces a length and sends chunks.
-        self.parser.set_dangerous_leniencies(
-            lenient_chunked_length=True, lenient_data_after_close=True
-        )
+        # The OSS C SDK announces a length and sends chunks; Debian's httptools cannot be lenient.
+        if hasattr(self.parser, "set_dangerous_leniencies"):
+            self.parser.set_dangerous_leniencies(
+                lenient_chunked_length=True, lenient_data_after_close=True
+            )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer of a lingering close."""

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from ossmedia import AppServerCredentials, Bucket, CallbackFailed
+from ossmedia import AppServerCredentials, Bucket, CallbackFailed, Credentials, Spool
 from tests.routes.archive_rig import Site, Viewer
 from tests.unit.server.rig import Answer, send
 
@@ -96,6 +96,47 @@ def test_a_stored_object_of_several_parts_is_known_at_once(world: World) -> None
     known = world.site.archive.index.get(row.id)
     assert known is not None
     assert known.seen_by == "callback"
+
+
+def test_so_is_one_that_waited_in_the_spool(world: World, tmp_path: Path) -> None:
+    cloud = world.site.cloud
+    where = {"endpoint": cloud.endpoint, "region": cloud.region}
+    with (
+        Spool(tmp_path / "spool") as spool,
+        Bucket("cams", **where, credentials=world.provider, spool=spool) as bucket,
+    ):
+        for key, size in (("short", 5), ("long", 300_000)):
+            options = {"headers": world.headers, "block_size": 102_400}
+            with bucket.open(f"cams/cam-1/{key}.mp4", "wb", **options) as f:
+                f.write(b"v" * size)
+        assert spool.drain(30)
+    assert world.known() == ["cams/cam-1/long.mp4", "cams/cam-1/short.mp4"]
+
+
+def test_a_put_of_bytes_calls_back_too(world: World) -> None:
+    assert world.bucket.put("cams/cam-1/put.mp4", b"v", headers=world.headers).size == 1
+    assert world.known() == ["cams/cam-1/put.mp4"]
+
+
+def test_a_callback_that_fails_keeps_nothing_in_the_spool(world: World, tmp_path: Path) -> None:
+    """203: the objects are stored, each once, and the spool lets go of them."""
+    cloud = world.site.cloud
+    how = {"callbackUrl": f"http://127.0.0.1:{_free_port()}/", "callbackBody": "a=b"}
+    headers = {"x-oss-callback": base64.b64encode(json.dumps(how).encode()).decode()}
+    where = {"endpoint": cloud.endpoint, "region": cloud.region}
+    account = Credentials(cloud.access_key_id, cloud.access_key_secret)
+    cloud.reset_counters()
+    with (
+        Spool(tmp_path / "spool") as spool,
+        Bucket("cams", **where, credentials=account, spool=spool) as bucket,
+    ):
+        for key, size in (("short", 5), ("long", 300_000)):
+            with bucket.open(key, "wb", headers=headers, block_size=102_400) as f:
+                f.write(b"v" * size)
+        assert spool.drain(30)
+        assert {one.receipt.size for one in spool.receipts()} == {5, 300_000}
+    made = cloud.counters()["requests"]
+    assert (made["PutObject"], made["CompleteMultipartUpload"]) == (1, 1)
 
 
 def test_no_callback_is_offered_where_none_is_set_up(cloud: Any, tmp_path: Path) -> None:

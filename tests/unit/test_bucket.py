@@ -484,8 +484,10 @@ def test_presigned_urls(oss_emulator: Any, signature: str) -> None:
         requests = bucket.stats()["requests"]
         url = bucket.presign("a b.mp4")
         assert bucket.stats()["requests"] == requests
-        with pytest.raises(urllib.error.HTTPError, match="403"):
+        with pytest.raises(urllib.error.HTTPError, match="403") as refused:
             fetch(url.replace("a%20b", "a%20c"))
+        refused.value.close()
         oss_emulator.set_clock(3700)
-        with pytest.raises(urllib.error.HTTPError, match="403"):
+        with pytest.raises(urllib.error.HTTPError, match="403") as refused:
             fetch(url)
+        refused.value.close()

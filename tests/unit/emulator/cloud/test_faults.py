@@ -118,6 +118,19 @@ def test_an_early_answer_while_the_body_is_being_sent(emulator, client, stored):
     assert not stored()
 
 
+def test_rubbish_behind_a_request_that_is_still_worked_on(emulator, client, stored, caplog):
+    """It is refused; the request's own answer comes too late, and disturbs nobody."""
+    emulator.fault("stall", when="before", seconds=0.05)
+    with client.raw("PUT", "k", 1, b"x\r\n\0 rubbish\r\n\r\n") as connection:
+        assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")
+        deadline = time.monotonic() + 10
+        while not emulator.counters()["statuses"].get("200"):
+            assert time.monotonic() < deadline
+    assert stored()
+    assert client.get("k").body == b"x"
+    assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
 def test_an_early_answer_at_once(emulator, client):
     emulator.fault("early", status=413, code="EntityTooLarge")
     with client.raw("PUT", "k", 10_000_000, b"") as connection:
