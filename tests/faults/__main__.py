@@ -1,13 +1,15 @@
 """The full runs: ``python -m tests.faults [name ...] [--seed N] [--record]``.
 
-Each prints its counts and its seed; ``--record`` adds a row to RESULTS.md, and a failed run's seed
-belongs into seeds.txt. What cannot run here is skipped with its reason, and counted.
+Each prints its counts and its seed; ``--record`` puts its row into RESULTS.md, in the place of the
+row of its last run, and a failed run's seed belongs into seeds.txt. What cannot run here is skipped
+with its reason, and counted.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import fcntl
 import shutil
 import sys
 import tempfile
@@ -98,9 +100,8 @@ def _power(rig: Rig, seed: int, folder: Path) -> Iterable[Tally]:
     yield power.failing_syncs(rig, seed, folder, 40)
 
 
-def _kills(rig: Rig, seed: int, folder: Path) -> Iterable[Tally]:
-    for phase in kills.PHASES:
-        yield kills.killed(rig, seed, folder / phase, 130)
+def _kills(phase: str) -> Run:
+    return lambda rig, seed, folder: [kills.killed(rig, seed, folder / phase, phase, 130)]
 
 
 def _fleet(_rig: Rig, seed: int, folder: Path) -> Iterable[Tally]:
@@ -138,7 +139,7 @@ RUNS: dict[str, tuple[Callable[[], str], Run]] = {
         _strace_missing,
         lambda rig, seed, folder: [checkpoints.killed_uploads(rig, seed, folder, 200)],
     ),
-    "kills": (_strace_missing, _kills),
+    **{f"kills-{phase}": (_strace_missing, _kills(phase)) for phase in kills.PHASES},
     "disks": (lambda: _strace_missing() or _compiler_missing(), _disks),
     "rot": (_nothing, _rot),
     "full": (powercut.missing, _full),
@@ -153,13 +154,29 @@ RUNS: dict[str, tuple[Callable[[], str], Run]] = {
 }
 
 
-def _row(tally: Tally, took_s: float) -> str:
+def _row(name: str, tally: Tally, took_s: float) -> str:
     date = datetime.datetime.now(datetime.UTC).date()
-    notes = ", ".join(f"{name} {value}" for name, value in tally.notes.items())
+    notes = ", ".join(f"{what} {value}" for what, value in tally.notes.items())
     sums = f"{tally.lost}/{tally.doubled}/{tally.reordered}"
-    state = "pass" if tally.good else "**fail**"
-    cells = (date, tally.name, tally.tried, sums, notes, tally.seed, f"{took_s:.0f}", state)
+    why = "" if tally.good else " ".join(tally.wrong[0].replace("|", "/").split())[:200]
+    state = "pass" if tally.good else f"**fail**: {why}"
+    cells = (name, tally.name, tally.tried, sums, notes, tally.seed, f"{took_s:.0f}", date, state)
     return f"| {' | '.join(map(str, cells))} |\n"
+
+
+def _record(row: str) -> None:
+    """Rows stand in the order of RUNS; the run's last row goes."""
+    name, run = (cell.strip() for cell in row.split("|")[1:3])
+    with RESULTS.open("r+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        head, table, body = file.read().partition("|--:|---|---|\n")
+        cells = ((line.split("|"), line) for line in body.splitlines(keepends=True))
+        rows = [line for cell, line in cells if [cell[1].strip(), cell[2].strip()] != [name, run]]
+        order = list(RUNS)
+        rows = sorted([*rows, row], key=lambda line: order.index(line.split("|")[1].strip()))
+        file.seek(0)
+        file.write(head + table + "".join(rows))
+        file.truncate()
 
 
 def _play(name: str, seed: int, record: bool) -> int:
@@ -173,8 +190,7 @@ def _play(name: str, seed: int, record: bool) -> int:
                 print(f"{tally}  [{took:.1f} s]", flush=True)
                 failed += not tally.good
                 if record:
-                    with RESULTS.open("a", encoding="utf-8") as file:
-                        file.write(_row(tally, took))
+                    _record(_row(name, tally, took))
                 started = time.monotonic()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -185,7 +201,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
     parser.add_argument("names", nargs="*", metavar="name", help=", ".join(RUNS))
     parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--record", action="store_true", help="add rows to RESULTS.md")
+    parser.add_argument("--record", action="store_true", help="put rows into RESULTS.md")
     options = parser.parse_args()
     unknown = set(options.names) - set(RUNS)
     if unknown:

@@ -19,6 +19,13 @@ FAKETIME = [
 ]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """These run processes, disks and deadlines of their own: a busy machine needs more time."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(300))
+
+
 @pytest.fixture(scope="session")
 def seed() -> int:
     """The same in each run; FAULTS_SEED=n plays another one."""

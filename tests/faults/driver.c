@@ -15,7 +15,7 @@
 
 #include "ossmedia.h"
 
-enum { BLOCK = 102400, BLOCKS = 3 };
+enum { BLOCK = 131072, BLOCKS = 3 }; /* 1 GiB is 8,192 parts of OSS's 10,000 */
 
 static void (*arm)(uintptr_t, uintptr_t, long, int);
 static long (*disarm)(void);

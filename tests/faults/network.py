@@ -6,6 +6,7 @@ the bytes object that was written; the judge is the cloud's own memory.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from itertools import pairwise
@@ -187,8 +188,7 @@ def resets(
     rig.proxy.clear()
     where = f"reset/{operation}-{side}-{kind['mode']}"
     store(rig, tally, operation, f"{where}-0000000", dice, **kind)
-    length = max(getattr(seen, side) for seen in rig.proxy.exchanges if _is(operation, seen.line))
-    for place in _spread(length, offsets):
+    for place in _spread(_longest(rig, operation, side), offsets):
         rig.clear()
         fault = rig.proxy.fault("reset", match=OPERATIONS[operation], side=side, at=place)
         store(rig, tally, operation, f"{where}-{place + 1:07d}", dice, **kind)
@@ -198,8 +198,14 @@ def resets(
     return tally
 
 
-def _is(operation: str, line: str) -> bool:
-    return fnmatchcase(line, OPERATIONS[operation])
+def _longest(rig: Rig, operation: str, side: str) -> int:
+    """Bytes of the longest request or answer that passed."""
+    seen = [one for one in rig.proxy.exchanges if fnmatchcase(one.line, OPERATIONS[operation])]
+    end = time.monotonic() + 10
+    while not all(one.over for one in seen):  # the camera may have its answer a little before
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    return max(getattr(one, side) for one in seen)
 
 
 def _spread(length: int, count: int) -> list[int]:

@@ -101,6 +101,7 @@ class Exchange:
     request: int = 0
     answer: int = 0
     status: int = 0
+    over: bool = False  # the lengths are whole
 
 
 @dataclass(slots=True)
@@ -338,7 +339,7 @@ class FaultProxy:
                 _send(head, reader, request, keep),
                 self._answer(head, fault, record, kept, writer, up_reader),
             )
-            record.request = request.passed
+            record.request, record.over = request.passed, True
             await self._deliver_late(head.line)
 
     async def _answer(self, head, fault, record, kept, writer, up_reader) -> None:

@@ -14,6 +14,8 @@ REPLAYS = {
     "twice": lambda rig, found: network.twice(rig, found, 40),
     "flips": lambda rig, found: network.flipped_bits(rig, found, 40),
     "foreign": lambda rig, found: foreign.foreign_appends(rig, found, 20),
+    "between": lambda rig, found: foreign.expiries(rig, found, "between", 12),
+    "resets": lambda rig, found: network.resets(rig, found, "put", "answer", 16),
 }
 
 
