@@ -26,7 +26,8 @@ class Value:
     _setters: dict[str, Callable[[object, object], None]] = {}
 
     def __init_subclass__(cls) -> None:
-        cls._setters = {name: getattr(cls, name).__set__ for name in cls.__slots__}
+        own = {name: getattr(cls, name).__set__ for name in cls.__slots__}
+        cls._setters = cls._setters | own
 
     def _set(self, **fields: object) -> None:
         setters = self._setters
@@ -294,23 +295,9 @@ class Receipt(_Head):
         return data
 
 
-class _Draft(_Head):
-    """A receipt before it is one: its fields may still be set, at the price of a plain attribute.
-    Through ``Value._set`` they would cost a small request more than all of its HTTP."""
-
-    __slots__ = Receipt.__slots__
-    __setattr__, __delattr__ = object.__setattr__, object.__delattr__  # type: ignore[assignment]
-
-
 def stored(key: str, size: int, crc64: int, requests: int, head: bytes) -> Receipt:
     """The receipt of one PutObject. Most callers never look further than "no exception": the rest
     is read from ``head``, the answer's header lines, when somebody does."""
-    draft: Any = _Draft()
-    draft.key = key
-    draft.size = size
-    draft.crc64 = crc64
-    draft.requests = requests
-    draft._head = head  # noqa: SLF001
-    draft.__class__ = Receipt  # same slots of the same base
-    receipt: Receipt = draft
+    receipt = Receipt.__new__(Receipt)
+    receipt._set(key=key, size=size, crc64=crc64, requests=requests, _head=head)  # noqa: SLF001
     return receipt
