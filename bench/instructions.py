@@ -32,7 +32,7 @@ from bench.sink import attach
 from ossmedia._native import crc64
 store, small, large = attach({endpoint!r}), bytes(1024), bytes(range(256)) * ({bulk} // 256)
 def puts(data, count):
-    for _ in range(count): store.exchange("PUT", "camera/frame", body=data)
+    for _ in range(count): store.transfer("PUT", "camera/frame", body=data)
 def crcs(data, count):
     for _ in range(count): crc64(data)
 puts(small, 10); puts(large, 1); crcs(large, 1)

@@ -6,11 +6,14 @@ In flow the sources of the C core and of the sink, out flows a process that answ
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from bench.peers.client import BUCKET, KEY_ID, KEY_SECRET, REGION, TOKEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,12 +23,19 @@ if TYPE_CHECKING:
     from ossmedia import Bucket
     from ossmedia._native import Store
 
-__all__ = ["ROOT", "Sink", "attach", "bucket", "build"]
+__all__ = [
+    "FOLDER",
+    "ROOT",
+    "Sink",
+    "attach",
+    "bucket",
+    "build",
+    "build_peers",
+    "build_plugin",
+]
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "build" / "bench"
-BUCKET, REGION = "bench-bucket", "cn-hangzhou"
-KEY_ID, KEY_SECRET, TOKEN = "STS.bench", "bench-secret", "bench-token"
 
 
 def build() -> Path:
@@ -34,23 +44,47 @@ def build() -> Path:
     Raises:
         FileNotFoundError: there is no cmake. subprocess.CalledProcessError: it does not build.
     """
+    return _built("ossmedia_sink")
+
+
+def build_plugin() -> Path:
+    """The plugin that counts instructions. Raises as ``build``."""
+    return _built("ossmedia_count", "libossmedia_count.so")
+
+
+def build_peers() -> None:
+    """The peers that are C programs; one whose headers are missing is left out. Raises as
+    ``build``."""
+    _built("ossmedia_raw")
+    if "ossmedia_curl:" in _cmake("--build", str(FOLDER), "--target", "help"):
+        _built("ossmedia_curl")
+
+
+@functools.cache
+def _built(target: str, name: str = "") -> Path:
+    _cmake(
+        *("-S", str(ROOT), "-B", str(FOLDER), "-DOSSMEDIA_SANITIZE=none"),
+        f"-DPython3_EXECUTABLE={sys.executable}",
+    )
+    _cmake("--build", str(FOLDER), "--target", target)
+    return FOLDER / (name or target)
+
+
+def _cmake(*arguments: str) -> str:
     tool = shutil.which("cmake", path=str(Path(sys.executable).parent)) or shutil.which("cmake")
     if tool is None:
         raise FileNotFoundError("bench/sink.c: cmake is needed to build it (pip install cmake)")
-    configure = ["-S", str(ROOT), "-B", str(FOLDER), "-DOSSMEDIA_SANITIZE=none"]
-    configure.append(f"-DPython3_EXECUTABLE={sys.executable}")
-    for arguments in (configure, ["--build", str(FOLDER), "--target", "ossmedia_sink"]):
-        done = subprocess.run(
-            [tool, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            print(done.stdout, file=sys.stderr)
-            done.check_returncode()
-    return FOLDER / "ossmedia_sink"
+    done = subprocess.run(
+        [tool, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        print(done.stdout, file=sys.stderr)
+        done.check_returncode()
+    return done.stdout
 
 
 def bucket(endpoint: str) -> Bucket:

@@ -4,6 +4,7 @@
 #define OM_SINK_OSS_H
 
 #include "ossmedia.h"
+#include "sink_tls.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@
 
 enum { HEAD = 16384, OBJECTS = 1 << 14, UPLOADS = 64, PARTS = 10000 };
 
-typedef enum operation { UNKNOWN, PUT, APPEND, INITIATE, PART, COMPLETE, ABORT, LOOK, DELETE } operation;
+typedef enum operation { UNKNOWN, PUT, APPEND, INITIATE, PART, PARTS_OF, COMPLETE, ABORT, LOOK, DELETE } operation;
 
 typedef enum kind { ABSENT, NORMAL, APPENDABLE, MULTIPART } kind;
 
@@ -31,10 +32,14 @@ typedef struct upload {
 
 typedef struct connection {
     int fd, in_body, close;
+    void *tls; /* NULL: plain */
     operation what;
     object *target;
     uint64_t position, part, id;        /* of the query */
     uint64_t body_len, body_left, crc;
+    uint64_t decoded;                   /* aws-chunked: bytes of the object; else 0 */
+    uint64_t chunk_size, chunk_left;    /* the line being read; of the chunk and its CRLF */
+    int chunk_more, chunks_done;        /* behind the size in its line; the trailer has begun */
     size_t have;
     char head[HEAD + 1];
 } connection;
@@ -45,6 +50,11 @@ static uint64_t requests, initiated;
 static int honest = 1;
 
 /* ---- answers ---- */
+
+static ssize_t give(connection *c, const void *data, size_t len)
+{
+    return c->tls ? tls_send(c->tls, data, len) : send(c->fd, data, len, MSG_NOSIGNAL);
+}
 
 static void answer(connection *c, const char *status, const char *extra, const char *body)
 {
@@ -62,7 +72,7 @@ static void answer(connection *c, const char *status, const char *extra, const c
                    "x-oss-request-id: %024" PRIX64 "\r\nx-oss-server-time: 1\r\n%s\r\n%s",
                    status, date, length, c->close ? "close" : "keep-alive", ++requests, extra,
                    c->what == LOOK ? "" : body);
-    if (len < 0 || (size_t)len >= sizeof out || send(c->fd, out, (size_t)len, MSG_NOSIGNAL) != len)
+    if (len < 0 || (size_t)len >= sizeof out || give(c, out, (size_t)len) != len)
         c->close = 1;
 }
 
@@ -134,6 +144,8 @@ static operation classify(connection *c, const char *method, const char *query)
         return c->part >= 1 && c->part <= PARTS ? PART : UNKNOWN;
     if (strcmp(method, "PUT") == 0)
         return PUT;
+    if (strcmp(method, "GET") == 0 && c->id)
+        return PARTS_OF;
     if (strcmp(method, "POST") != 0)
         return UNKNOWN;
     if (parameter(query, "append"))
@@ -213,10 +225,19 @@ static void do_part(connection *c, upload *u)
     answer(c, "200 OK", extra, "");
 }
 
+/* To a client that looks before it sends: none yet. */
+static void do_parts_of(connection *c)
+{
+    answer(c, "200 OK", "Content-Type: application/xml\r\n",
+           "<?xml version=\"1.0\" encoding=\"UTF-8\"?><ListPartsResult><PartNumberMarker>0</PartNumberMarker>"
+           "<NextPartNumberMarker>0</NextPartNumberMarker><MaxParts>1000</MaxParts>"
+           "<IsTruncated>false</IsTruncated></ListPartsResult>");
+}
+
 static void do_complete(connection *c, upload *u)
 {
     object *o = c->target;
-    char extra[256];
+    char extra[256], body[160];
 
     o->is = MULTIPART;
     o->size = o->crc = 0;
@@ -227,7 +248,9 @@ static void do_complete(connection *c, upload *u)
     }
     end_upload(u);
     stored(extra, sizeof extra, o->crc, "Content-Type: application/xml\r\n");
-    answer(c, "200 OK", extra, "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>");
+    snprintf(body, sizeof body,
+             "<CompleteMultipartUploadResult><ETag>\"%032" PRIX64 "\"</ETag></CompleteMultipartUploadResult>", o->crc);
+    answer(c, "200 OK", extra, body);
 }
 
 static void do_look(connection *c)
@@ -257,10 +280,12 @@ static void act(connection *c)
 
     if (!c->target)
         refuse(c, "503 Service Unavailable", "ServerBusy", "");
-    else if ((c->what == PART || c->what == COMPLETE || c->what == ABORT) && (!u || u->id != c->id))
+    else if ((c->what == PART || c->what == COMPLETE || c->what == ABORT || c->what == PARTS_OF) && (!u || u->id != c->id))
         refuse(c, "404 Not Found", "NoSuchUpload", "");
     else if (c->what == PUT)
         do_put(c);
+    else if (c->what == PARTS_OF)
+        do_parts_of(c);
     else if (c->what == APPEND)
         do_append(c);
     else if (c->what == INITIATE)

@@ -7,7 +7,7 @@ import functools
 
 import pytest
 
-from bench.peers import installed
+from bench.peers.sdk import installed
 from bench.rounds import compare
 from bench.sink import bucket
 from ossmedia import crc64
@@ -113,7 +113,7 @@ def test_multipart(benchmark, sink, peers):
             "16 MiB in parts of 1 MiB (own: from frames of 22 KiB)",
             repeated(8, write),
             {
-                name: repeated(1, functools.partial(peer.parts, f"parts/{name}", data, MIB))
+                name: repeated(1, functools.partial(peer.parts_of, f"parts/{name}", data, MIB))
                 for name, peer in peers.items()
             },
             unit="ms CPU",

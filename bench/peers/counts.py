@@ -1,0 +1,194 @@
+"""System calls and user-space instructions of every client: counts, which no load disturbs.
+
+In flow the marks of a client (its calls of getppid), out flows the slope between two lengths of the
+same work, so that starting and connecting are left out. Instructions are counted by a plugin of
+qemu-user (count.c), system calls by strace.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.peers.measure import Failed, Place, Served, command, environment, missing
+from bench.peers.scenarios import PEERS, SCENARIOS, Peer, Scenario
+from bench.sink import ROOT, build_plugin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["CASES", "Count", "slope", "table"]
+
+KIB, MIB = 1 << 10, 1 << 20
+TIMEOUT_S = 280
+ARM_ROOT = ROOT / "build/roots/bookworm-arm64"
+PUT, APPEND, CAMERA = SCENARIOS["put-64k"], SCENARIOS["append-256k"], SCENARIOS["camera"]
+# Title, work, bytes of one, two lengths, what one unit of the result is in lengths.
+CASES: tuple[tuple[str, Scenario, int, tuple[int, int], float], ...] = (
+    ("PUT of 1 KiB", PUT, KIB, (20, 60), 1),
+    ("PUT of 64 KiB", PUT, 64 * KIB, (20, 60), 1),
+    ("append of 256 KiB", APPEND, 256 * KIB, (8, 24), 1),
+    ("camera frame of 22 KiB on average", CAMERA, 1, (480, 1440), 1),
+    ("MiB of 16 MiB PUTs from memory", PUT, 16 * MIB, (1, 3), 1 / 16),
+)
+WHO = ("raw", "raw+v4+crc", "libcurl+v4+crc", "ossmedia", "obstore", "oss2", "alibabacloud-oss-v2")
+# ``rep movsb`` would count once a byte: copies are counted as vectors.
+TUNABLES = ":".join(f"glibc.cpu.x86_rep_{name}_threshold=1073741824" for name in ("movsb", "stosb"))
+
+if TYPE_CHECKING:
+    Count = Callable[[list[str], Path], int]
+
+
+def instructions(words: list[str], folder: Path) -> int:
+    """Between a program's two marks, in all its threads.
+
+    Raises:
+        Failed: there is no qemu-user with plugins, or the program ended badly.
+    """
+    emulator = shutil.which("qemu-x86_64")
+    if emulator is None:
+        raise Failed("qemu-x86_64 is not installed (Debian's qemu-user)")
+    out = folder / "instructions"
+    program = shutil.which(words[0]) or words[0]
+    given = [emulator, "-plugin", f"{build_plugin()},out={out}", program, *words[1:]]
+    return _between(out, given)
+
+
+def _between(out: Path, words: list[str]) -> int:
+    _run(words, {"GLIBC_TUNABLES": TUNABLES})
+    marks = [int(line.split()[0]) for line in out.read_text().splitlines()]
+    if len(marks) != 2:
+        raise Failed(f"{len(marks)} marks instead of two")
+    return marks[1] - marks[0]
+
+
+def instructions_aarch64(words: list[str], folder: Path) -> int:
+    """The same for ossmedia on aarch64: of the wheel in the root that ``make arm`` left.
+
+    Raises:
+        Failed: there is no such root, no qemu-user with plugins, or the program ended badly.
+    """
+    emulator, python = shutil.which("qemu-aarch64"), ARM_ROOT / "usr/bin/python3.11"
+    site = ARM_ROOT.with_name(ARM_ROOT.name + "-site")
+    if emulator is None or not python.exists() or not (site / "ossmedia").exists():
+        raise Failed(f"needs qemu-user and {ARM_ROOT.relative_to(ROOT)}: make arm")
+    out = folder / "instructions"
+    machine = [emulator, "-cpu", "max", "-L", str(ARM_ROOT), "-plugin"]
+    machine += [f"{build_plugin()},out={out}", "-E"]
+    # Out of the tree, whose own ossmedia would hide the wheel's, and out of what the root shadows.
+    with tempfile.TemporaryDirectory() as elsewhere:
+        copies = Path(elsewhere, "bench", "peers")
+        copies.mkdir(parents=True)
+        for name in ("__init__", "client", "own"):
+            shutil.copy(Path(__file__).with_name(f"{name}.py"), copies)
+        machine.append(f"PYTHONPATH={site}:{elsewhere}")
+        return _between(out, [*machine, str(python), "-P", *words[1:]])
+
+
+def system_calls(words: list[str], folder: Path) -> int:
+    """Between a program's two marks, in all its threads.
+
+    Raises:
+        Failed: there is no strace, or the program ended badly.
+    """
+    if shutil.which("strace") is None:
+        raise Failed("strace is not installed")
+    out = folder / "calls"
+    _run(["strace", "-f", "-qq", "-o", str(out), *words], {})
+    count, marks = 0, 0
+    for line in out.read_text(errors="replace").splitlines():
+        name = re.match(r"\d+\s+(\w+)\(", line)  # a call that goes on counts where it began
+        if name and name[1] == "getppid":
+            marks += 1
+        elif name and marks == 1:
+            count += 1
+    if marks != 2:
+        raise Failed(f"{marks} marks instead of two")
+    return count
+
+
+def _run(words: list[str], more: dict[str, str]) -> None:
+    try:
+        done = subprocess.run(
+            words,
+            cwd=ROOT,
+            env=environment() | more,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Failed(f"no end within {TIMEOUT_S} s") from None
+    if done.returncode:
+        raise Failed((done.stderr.strip().splitlines() or ["no word why"])[-1][:200])
+
+
+def slope(
+    count: Count, peer: Peer, case: tuple[str, Scenario, int, tuple[int, int], float], where: Place
+) -> float:
+    """Of one unit of the case's work.
+
+    Raises:
+        Failed: it could not be counted.
+    """
+    _, scenario, size, lengths, unit = case
+    if peer.slow > 1 and lengths[0] >= 20:  # seconds of emulation for each request
+        lengths = (lengths[0] // 4, lengths[1] // 4)
+    found = []
+    with Served(replace(scenario, size=size), where, spin=False) as sink:
+        for length in lengths:
+            frames = where.frames(length)[0] if scenario.what == "camera" else ""
+            given: dict[str, object] = {
+                "endpoint": sink.endpoint,
+                "what": scenario.what,
+                "size": size,
+                "count": length,
+                "payload": where.payload(max(size * min(length, 8), 1 << 22)),
+                "frames": frames,
+                "crc": 0 if peer.program else 1,
+            }
+            found.append(count(command(peer, given), where.folder))
+    return (found[1] - found[0]) / (lengths[1] - lengths[0]) * unit
+
+
+def table(place: Place, given: argparse.Namespace) -> list[str]:
+    """Both counts of everybody, as Markdown."""
+    lines = [
+        "### Counts of x86_64, and instructions of ossmedia on aarch64",
+        "",
+        "| client | " + " | ".join(c[0] for c in CASES) + " |",
+    ]
+    lines.append("|---|" + "--:|" * len(CASES))
+    reasons: list[str] = []
+    kinds = (
+        ("instructions", instructions, WHO),
+        ("instructions on aarch64", instructions_aarch64, ("ossmedia",)),
+        ("system calls", system_calls, WHO),
+    )
+    for title, count, names in kinds:
+        for name in names:
+            if given.peers and name not in given.peers:
+                continue
+            peer, cells = PEERS[name], []
+            absent = missing(peer)
+            if absent:
+                reasons.append(f"- **{name}**: not run: {absent}")
+                continue
+            for case in CASES:
+                if case[1].what == "append" and name == "obstore":
+                    cells.append("-")
+                    continue
+                try:
+                    cells.append(f"{slope(count, peer, case, place):,.1f}")
+                except Failed as why:
+                    cells.append("failed")
+                    reasons.append(f"- **{name}**, {title}: {why}")
+            lines.append(f"| {name}, {title} | " + " | ".join(cells) + " |")
+    return [*lines, "", *dict.fromkeys(reasons)]
