@@ -1,8 +1,8 @@
 """Time: the one clock that is handed to everything that waits or measures, and the two ways
 services write a time.
 
-In flow texts from answers (HTTP dates, ISO 8601), out flow seconds since 1970. It never keeps state
-and never parses what is not UTC.
+In flow texts from answers (HTTP dates, ISO 8601), out flow seconds since 1970, and back. It never
+keeps state and never parses what is not UTC.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from threading import Condition
 
-__all__ = ["SYSTEM", "Clock", "chance", "from_http_date", "from_iso_date"]
+__all__ = ["SYSTEM", "Clock", "chance", "from_http_date", "from_iso_date", "to_iso_date"]
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -106,3 +106,21 @@ def from_iso_date(text: str) -> float:
         return whole + (_digits(fraction, len(fraction)) / 10 ** len(fraction) if dot else 0.0)
     except ValueError:
         raise ValueError(f"not an ISO 8601 time in UTC: {text[:40]!r}") from None
+
+
+def to_iso_date(seconds: float) -> str:
+    """The whole seconds since 1970 UTC, rounded down, as "2024-05-31T17:08:37".
+
+    Not by ``time.gmtime``: on 32-bit systems it may end in 2038, and what services say does not.
+    """
+    days, rest = divmod(int(seconds // 1), 86_400)
+    # Years that begin in March have their leap day last; 400 of them have 146,097 days.
+    era, day = divmod(days + 719_468, 146_097)
+    year = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
+    day -= 365 * year + year // 4 - year // 100
+    month = (5 * day + 2) // 153
+    day -= (153 * month + 2) // 5 - 1
+    year += 400 * era + month // 10
+    month = (month + 2) % 12 + 1
+    hour, minute, second = rest // 3600, rest // 60 % 60, rest % 60
+    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"

@@ -6,8 +6,7 @@ report: what nobody tells of, the server finds by itself some minutes later.
 
 from __future__ import annotations
 
-import time
-
+from ossmedia.clock import to_iso_date
 from ossmedia.device_link import DeviceLink
 from ossmedia.errors import ProtocolError
 
@@ -72,4 +71,4 @@ class AppServerReports(DeviceLink):
 
 def _iso(seconds: float) -> str:
     whole, thousandths = divmod(int(seconds * 1000), 1000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{thousandths:03d}Z"
+    return f"{to_iso_date(whole)}.{thousandths:03d}Z"

@@ -10,8 +10,9 @@ import os
 import select
 import signal
 import sys
-import time
 from shutil import get_terminal_size
+
+from ossmedia.clock import to_iso_date
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def printable(text: str) -> str:
 
 def stamp(seconds: float) -> str:
     """ "2024-05-31T17:08:37Z"."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    return f"{to_iso_date(seconds)}Z"
 
 
 def error_line(text: str) -> str:

@@ -8,7 +8,7 @@ answers instead of the app server must not direct a camera's requests.
 from __future__ import annotations
 
 from ossmedia.address import Address, check_key
-from ossmedia.clock import SYSTEM, from_iso_date
+from ossmedia.clock import SYSTEM, from_iso_date, to_iso_date
 from ossmedia.model import Credentials, Value
 
 TYPE_CHECKING = False
@@ -151,9 +151,7 @@ class UploadTicket(Value):
             "Region": self.region,
         }
         if held.expires_at is not None:
-            from time import gmtime, strftime
-
-            auth["ExpireUTCTime"] = strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(held.expires_at))
+            auth["ExpireUTCTime"] = f"{to_iso_date(held.expires_at)}Z"
         name = next(name for name, kind in _KINDS.items() if kind == self.kind)
         return {
             name: self.media_id,

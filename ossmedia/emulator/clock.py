@@ -8,7 +8,8 @@ clock.
 from __future__ import annotations
 
 import time
-from email.utils import formatdate
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 
 class Clock:
@@ -31,15 +32,20 @@ class Clock:
         """The present time in RFC 1123 form, *shift_s* seconds off (a lying Date is one fault)."""
         second = int(self.now() + shift_s)
         if second != self._http_second:
-            self._http_second, self._http_text = second, formatdate(second, usegmt=True)
+            self._http_second, self._http_text = second, http_time(second)
         return self._http_text
 
 
 def http_time(moment_s: float) -> str:
     """Unix seconds in RFC 1123 form, as in ``Last-Modified``."""
-    return formatdate(int(moment_s), usegmt=True)
+    return format_datetime(_utc(moment_s), usegmt=True)
 
 
 def iso_time(moment_s: float) -> str:
     """Unix seconds as ``YYYY-MM-DDThh:mm:ss.000Z``, as in list answers."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(int(moment_s)))
+    return _utc(moment_s).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def _utc(moment_s: float) -> datetime:
+    """Not by the C library, whose time may end in 2038."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=int(moment_s))

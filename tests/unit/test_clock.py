@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ossmedia.clock import SYSTEM, chance, from_http_date, from_iso_date
+from ossmedia.clock import SYSTEM, chance, from_http_date, from_iso_date, to_iso_date
+from ossmedia.playlist import segment_uri
 
 TIMES = st.datetimes(
     datetime(1970, 1, 1),  # noqa: DTZ001
@@ -32,6 +34,22 @@ def test_iso_dates_agree_with_the_standard_library(moment: datetime) -> None:
     assert (
         from_iso_date(f"{whole:%Y-%m-%dT%H:%M:%S}.{milli:03}Z") == whole.timestamp() + milli / 1000
     )
+
+
+@given(st.floats(-62_135_596_800, 253_402_300_799))
+def test_times_are_written_as_the_standard_library_writes_them(seconds: float) -> None:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds // 1)
+    assert to_iso_date(seconds) == moment.isoformat()[:19]
+
+
+def test_times_go_on_where_the_c_library_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gmtime(_: float) -> None:
+        raise OverflowError("timestamp out of range for platform time_t")
+
+    monkeypatch.setattr(time, "gmtime", gmtime)
+    assert to_iso_date(2**31) == "2038-01-19T03:14:08"
+    assert from_iso_date("2038-01-19T03:14:08Z") == 2**31
+    assert segment_uri(2**31 * 1000, 7) == "20380119/20380119T031408000Z-00000007.ts"
 
 
 @pytest.mark.parametrize(
