@@ -36,10 +36,10 @@ PREFIX = f"cams/{CAMERA}"
 WHOLE, GROWING = f"{PREFIX}/clip.mp4", f"{PREFIX}/live.mp4"
 OUTSIDE = "cams/cam-02/clip.mp4"
 CLIP_S = 8.0
-PIECE = 4096  # bytes per write, about what an encoder hands out
+PIECE = 1024  # bytes per write, about what an encoder hands out
 PER_SYNC = 8
 PAUSE_S = 0.1  # between syncs, so that a reader has something to follow
-LOOKED_FOR_S = 30.0
+LOOKED_FOR_S = 60.0
 
 
 def bucket_for(ready: dict[str, Any], credentials: Any) -> Bucket:
@@ -108,7 +108,9 @@ def start_camera(place: Site, rounds: int = 0) -> subprocess.Popen[str]:
     words = ["ossmedia.demo_live", str(CLIP), str(rounds)]
     command = [sys.executable, "-m", *(words if rounds else ["ossmedia.demo", "--camera"])]
     command += [place.cloud["endpoint"], place.cloud["region"], place.url, str(place.key_file)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=kept)
+    return subprocess.Popen(  # ^C is for us; we end it in order
+        command, stdout=subprocess.PIPE, text=True, env=kept, start_new_session=True
+    )
 
 
 # -- the reader and the receipt
@@ -233,9 +235,9 @@ def told_by(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def _serve(place: Site) -> None:
     """Goes on, the camera live, until somebody stops it."""
-    print("live on the page; ^C ends it", flush=True)
     streaming = start_camera(place, rounds=100_000)
     try:
+        print("live on the page; ^C ends it", flush=True)
         streaming.wait()
     except KeyboardInterrupt:
         print()

@@ -1,7 +1,9 @@
 """The demo's camera: the packaged clip taken apart into what an encoder would hand out.
 
 In flows the clip, a fragmented MP4 of one H.264 and one AAC track, out flow access units and ADTS
-frames with their times. It reads this one clip; it is no general reader of MP4.
+frames with their times. It reads this one clip; it is no general reader of MP4. The clip is
+ffmpeg's ``testsrc`` (480x270, 25 pictures a second, a key frame every 2 s, two B-frames) and a beep
+each second, 8 s of both.
 
 Source: ISO/IEC 14496-12 (boxes), 14496-15 (avcC), 13818-7 (ADTS).
 """
@@ -58,7 +60,7 @@ class Clip:
             at += size
 
     def _frames(self) -> Iterator[Frame]:
-        moof = track = time = heard = 0
+        moof = track = time = 0
         defaults = (0, 0)
         for kind, at, _ in self._boxes(0, len(self._data)):
             if kind == b"moof":
@@ -68,14 +70,8 @@ class Clip:
                 defaults = rest[0], rest[1]
             elif kind == b"tfdt":
                 (time,) = struct.unpack_from(">Q", self._data, at + 12)
-            elif kind == b"trun" and track == VIDEO:
-                yield from self._run(at, moof, track, time, defaults)
             elif kind == b"trun":
-                # The clip's sound has a hole at its beginning, where players would wait.
-                for frame in self._run(at, moof, track, 0, defaults):
-                    moment = heard * TICKS // _SCALES[AUDIO]
-                    yield frame._replace(pts=moment, dts=moment)
-                    heard += 1024
+                yield from self._run(at, moof, track, time, defaults)
 
     def _run(
         self, at: int, moof: int, track: int, time: int, defaults: tuple[int, int]

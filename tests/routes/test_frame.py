@@ -41,7 +41,7 @@ def open_bucket(oss_emulator):
 
 
 def test_a_clip_by_token(issuer, open_bucket, oss_emulator):
-    clip = CLIP.read_bytes()
+    clip = CLIP.read_bytes() * 6  # several parts
     token = Credentials.from_json(
         issuer.get_token("cams/cam-1/*", "wam", 900, device="cam-1").to_json()
     )
