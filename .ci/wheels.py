@@ -1,9 +1,9 @@
-"""Builds the six wheels and the sdist into dist/, each checked before it stays.
+"""Builds the six wheels and the sdist into dist/ (musl's: dist/musl/), each checked as it comes.
 
 In flows the tree, out flow files that pip can install; zig from the package index is the compiler
 for every target, so that one machine makes them all. Nothing is uploaded.
 
-Usage: wheels.py [TARGET ...]   e.g. wheels.py armv7l-glibc; none: all six and the sdist.
+Usage: wheels.py [TARGET ...]   e.g. wheels.py armv7l-glibc sdist; none: all six and the sdist.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import subprocess
 import sys
 import sysconfig
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +34,11 @@ class Target(NamedTuple):
     triple: str
     tag: str
     cpu: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """Of the wheel. musl's have their own: ``pip install dist/*x86_64*.whl`` must find one."""
+        return DIST / "musl" if self.tag.startswith("musl") else DIST
 
 
 # Debian's armhf floor: without it zig would take NEON for granted.
@@ -55,6 +62,7 @@ def python_headers() -> Path:
     return made
 
 
+@cache
 def zig_tools() -> tuple[Path, Path]:
     """zig itself and a folder with its ``ar`` and ``ranlib``: CMake wants each as one word."""
     zig = Path(ziglang.__file__).parent / "zig"
@@ -67,10 +75,10 @@ def zig_tools() -> tuple[Path, Path]:
     return zig, folder
 
 
-def build(target: Target, headers: Path) -> Path:
-    """One wheel."""
+def zig_environment(target: Target) -> dict[str, str]:
+    """What csrc/cross/zig.cmake reads."""
     zig, tools = zig_tools()
-    environment = {
+    return {
         **os.environ,
         "ZIG": str(zig),
         "ZIG_TOOLS": str(tools),
@@ -78,6 +86,10 @@ def build(target: Target, headers: Path) -> Path:
         "ZIG_CPU": target.cpu,
         "CMAKE_TOOLCHAIN_FILE": str(ROOT / "csrc/cross/zig.cmake"),
     }
+
+
+def build(target: Target, headers: Path) -> Path:
+    """One wheel."""
     tag = f"cp311-abi3-{target.tag}"
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
     settings = {
@@ -85,12 +97,15 @@ def build(target: Target, headers: Path) -> Path:
         "wheel.tags": tag,
         "install.strip": "false",
         "cmake.define.OSSMEDIA_PYTHON_INCLUDE": str(headers),
+        "cmake.define.OSSMEDIA_SMALL": "ON",
         "cmake.define.OSSMEDIA_WERROR": "ON",
     }
     for name, value in settings.items():
         command += ["-C", f"{name}={value}"]
-    subprocess.run([*command, "-w", str(DIST), str(ROOT)], check=True, env=environment)
-    (wheel,) = DIST.glob(f"ossmedia-*-{tag}.whl")
+    subprocess.run(
+        [*command, "-w", str(target.folder), str(ROOT)], check=True, env=zig_environment(target)
+    )
+    (wheel,) = target.folder.glob(f"ossmedia-*-{tag}.whl")
     return wheel
 
 
@@ -102,23 +117,31 @@ def build_sdist() -> Path:
     return DIST / done.stdout.split()[-1]
 
 
+def make(name: str, headers: Path) -> str:
+    """One wheel, or the sdist, checked. Returns a line about it."""
+    if name == "sdist":
+        return check_sdist(build_sdist())
+    target = TARGETS[name]
+    for old in target.folder.glob(f"ossmedia-*-{target.tag}.whl"):
+        old.unlink()
+    start = time.monotonic()
+    return f"{check_wheel(build(target, headers), name)}, {time.monotonic() - start:.1f} s"
+
+
 def main(names: list[str]) -> int:
-    unknown = set(names) - set(TARGETS)
+    known = [*TARGETS, "sdist"]
+    unknown = set(names) - set(known)
     if unknown:
-        print(f"no such target: {', '.join(sorted(unknown))}; known: {', '.join(TARGETS)}")
+        print(f"no such target: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
         return 2
     BUILD.mkdir(parents=True, exist_ok=True)
     if not names:
         shutil.rmtree(DIST, ignore_errors=True)
     headers, began = python_headers(), time.monotonic()
-    for name in names or TARGETS:
-        target = TARGETS[name]
-        for old in DIST.glob(f"ossmedia-*-{target.tag}.whl"):
-            old.unlink()
-        start = time.monotonic()
-        print(check_wheel(build(target, headers), name), f"{time.monotonic() - start:.1f} s")
-    if not names:
-        print(check_sdist(build_sdist()))
+    zig_tools()  # written before several read it
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        for line in workers.map(partial(make, headers=headers), names or known):
+            print(line, flush=True)
     print(f"in all {time.monotonic() - began:.1f} s")
     return 0
 
