@@ -14,6 +14,7 @@ import subprocess
 import sysconfig
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from functools import cached_property
 from http.client import HTTPSConnection
 from importlib.resources import files
@@ -55,10 +56,13 @@ def need_nginx() -> str:
     return program
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """So many different ones."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def wait_for_port(port: int, process: subprocess.Popen[Any]) -> None:
@@ -152,7 +156,7 @@ class Site:
     ) -> None:
         self._program = need_nginx()
         self.folder, self.cloud = folder, cloud
-        self.port, self.plain_port = free_port(), free_port()
+        self.port, self.plain_port = free_ports(2)
         self.host = f"{NAME}:{self.port}"
         self.url = f"https://{self.host}"
         self.ca = Authority(folder, "site-ca")
@@ -195,6 +199,13 @@ class Site:
         return [json.loads(row) for row in done.stdout.splitlines()]
 
     def start(self) -> None:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
         self.servers = [Serve(self.folder, 0, f"server-{number}.log") for number in range(3)]
         config = self.folder / "nginx.conf"
         config.write_text(self.nginx_config([server.port for server in self.servers]))
