@@ -224,7 +224,7 @@ class Bucket:
             content_type, metadata, headers: of the object.
 
         Returns:
-            What OSS confirmed; None with a spool: it has a copy on stable storage.
+            What OSS confirmed; None while a spool alone has it, on stable storage.
 
         Raises:
             OSError: the file cannot be read, or changed. ObjectTooLarge: above 9.7 TiB.
