@@ -30,7 +30,7 @@ def svg(tables: list[tuple[str, str, list[Row]]]) -> str:
     span = log10(max(most, 10)) - log10(0.5)
     body, y = [], 30
     for title, base, rows in shown:
-        label = escape(f"{title}: client CPU, x {base}")
+        label = escape(f"{title}: client CPU, x {base} (bars are logarithmic)")
         body.append(f'<text x="8" y="{y}" class="t">{label}</text>')
         y += 10
         for row in rows:
