@@ -86,7 +86,7 @@ def test_the_picture_shows_each_ratio_of_the_table():
     shown = rows(table(raw=[10.0], ossmedia=[13.0], oss2=[570.0]))
     picture = svg([("64 KiB <PUT>", "raw", shown)])
     texts = [t.text for t in ElementTree.fromstring(picture).iter() if t.tag.endswith("text")]
-    assert "64 KiB <PUT>: client CPU, x raw" in texts
+    assert "64 KiB <PUT>: client CPU, x raw (bars are logarithmic)" in texts
     assert {"1", "1.3", "57", "raw", "ossmedia", "oss2"} <= set(texts)
 
 
