@@ -9,6 +9,9 @@ target_link_libraries(ossmedia_sink PRIVATE ossmedia_c)
 add_executable(ossmedia_raw EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/bench/raw.c)
 target_link_libraries(ossmedia_raw PRIVATE ossmedia_c)
 
+add_executable(ossmedia_kernels EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/bench/kernels.c)
+target_link_libraries(ossmedia_kernels PRIVATE ossmedia_c)
+
 if(OPENSSL_FOUND)
   foreach(program ossmedia_sink ossmedia_raw)
     target_compile_definitions(${program} PRIVATE OM_BENCH_TLS)

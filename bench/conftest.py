@@ -7,7 +7,15 @@ import pytest
 from bench.rounds import table
 from bench.sink import Sink
 
-SUITES = {"border.py", "hls.py", "imports.py", "token.py", "upload.py"}
+SUITES = {
+    "border.py",
+    "hashes.py",
+    "hls.py",
+    "imports.py",
+    "signing.py",
+    "token.py",
+    "upload.py",
+}
 
 
 def pytest_collect_file(file_path, parent):

@@ -30,6 +30,7 @@ __all__ = [
     "attach",
     "bucket",
     "build",
+    "build_kernels",
     "build_peers",
     "build_plugin",
 ]
@@ -45,6 +46,11 @@ def build() -> Path:
         FileNotFoundError: there is no cmake. subprocess.CalledProcessError: it does not build.
     """
     return _built("ossmedia_sink")
+
+
+def build_kernels() -> Path:
+    """The program that runs one kernel of the core over and over. Raises as ``build``."""
+    return _built("ossmedia_kernels")
 
 
 def build_plugin() -> Path:
