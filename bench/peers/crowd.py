@@ -32,8 +32,8 @@ def status(name: str) -> int:
         return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
-def sent(cameras: list[Bucket], rounds: int, data: bytes) -> float:
-    """CPU seconds per MiB of so many rounds of everybody."""
+def sent(cameras: list[Bucket], rounds: int, data: bytes) -> tuple[float, int]:
+    """CPU seconds per MiB of so many rounds of everybody, and threads at their end."""
     with ThreadPoolExecutor(THREADS) as pool:
 
         def send(number: int) -> int:
@@ -46,12 +46,7 @@ def sent(cameras: list[Bucket], rounds: int, data: bytes) -> float:
         for _ in range(rounds):
             total += sum(pool.map(send, range(len(cameras))))
         cpu = time.process_time() - begin
-        global threads  # noqa: PLW0603
-        threads = max(threads, status("Threads:"))
-    return cpu / (total / (1 << 20))
-
-
-threads = 0
+        return cpu / (total / (1 << 20)), status("Threads:")
 
 
 def main(arguments: list[str]) -> int:
@@ -69,7 +64,7 @@ def main(arguments: list[str]) -> int:
         f.write("5")
     before, descriptors = high_water(), len(os.listdir("/proc/self/fd"))
     cameras = [camera(endpoint, number) for number in range(count)]
-    many = sent(cameras, ROUNDS, data)
+    many, threads = sent(cameras, ROUNDS, data)
     found = {
         "cameras": count,
         "threads": threads,
