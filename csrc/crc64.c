@@ -1,27 +1,50 @@
-/* crc64.c - CRC-64/XZ: slicing-by-16, combining, and the choice of a kernel. Flows in: bytes and
- * a CRC; flows out: a CRC. Never keeps state: tables are constants, and the CPU is asked at each
- * call, which is one load.
+/* crc64.c - CRC-64/XZ: by table, combining, and the choice of a kernel. Flows in: bytes and a CRC;
+ * flows out: a CRC. Never waits and never allocates: the one table that is not a constant is made
+ * by the first who needs it, and the CPU is asked at each call, which is one load.
  * Source: ECMA-182 polynomial, reflected, all ones in and out. */
 #include "crc64_kernels.h"
+
+#include <stdatomic.h>
 
 #include "cpu.h"
 #include "crc64_table.h"
 
-/* The 256 entries of a row out of its eight basis entries. */
-#define E1(n, b0, b1, b2, b3, b4, b5, b6, b7)                                   \
-    ((n)&1 ? b0 : 0) ^ ((n)&2 ? b1 : 0) ^ ((n)&4 ? b2 : 0) ^ ((n)&8 ? b3 : 0) ^ \
-        ((n)&16 ? b4 : 0) ^ ((n)&32 ? b5 : 0) ^ ((n)&64 ? b6 : 0) ^ ((n)&128 ? b7 : 0)
-#define E4(n, ...) \
-    E1(n, __VA_ARGS__), E1(n + 1, __VA_ARGS__), E1(n + 2, __VA_ARGS__), E1(n + 3, __VA_ARGS__)
-#define E16(n, ...) \
-    E4(n, __VA_ARGS__), E4(n + 4, __VA_ARGS__), E4(n + 8, __VA_ARGS__), E4(n + 12, __VA_ARGS__)
-#define E64(n, ...)                                                          \
-    E16(n, __VA_ARGS__), E16(n + 16, __VA_ARGS__), E16(n + 32, __VA_ARGS__), \
-        E16(n + 48, __VA_ARGS__)
-#define ROW(r, ...) \
-    [r] = {E64(0, __VA_ARGS__), E64(64, __VA_ARGS__), E64(128, __VA_ARGS__), E64(192, __VA_ARGS__)},
+enum { ROWS = 16, UNMADE = 0, MAKING, MADE };
 
-static const uint64_t row[OM__CRC64_ROW_COUNT][256] = {OM__CRC64_ROWS(ROW)};
+static const uint64_t of_a_byte[256] = {OM__CRC64_OF_A_BYTE};
+
+/* row[r][b]: what byte b, followed by r zero bytes, leaves in the register. 32 KiB that compress
+ * to nothing less: made where they are needed, by CPUs that cannot fold. */
+static uint64_t row[ROWS][256];
+
+static void make_rows(void)
+{
+    int r, b;
+
+    for (b = 0; b < 256; b++) {
+        uint64_t raw = of_a_byte[b];
+
+        for (r = 0; r < ROWS; r++) {
+            row[r][b] = raw;
+            raw = of_a_byte[raw & 255] ^ raw >> 8;
+        }
+    }
+}
+
+/* 1: the rows are there. The first caller makes them; who comes in those microseconds, or is
+ * forked in them, does without. Nobody waits, so no fork can leave a child that waits for ever. */
+static int rows_made(void)
+{
+    static atomic_int state;
+    int seen = atomic_load_explicit(&state, memory_order_acquire);
+
+    if (seen == UNMADE && atomic_compare_exchange_strong(&state, &seen, MAKING)) {
+        make_rows();
+        atomic_store_explicit(&state, MADE, memory_order_release);
+        return 1;
+    }
+    return seen == MADE;
+}
 
 /* Eight bytes, the first in the low bits, on any machine. */
 static inline uint64_t load(const uint8_t *at)
@@ -39,34 +62,40 @@ static inline uint64_t eight(uint64_t word, int first)
            row[first - 6][word >> 48 & 255] ^ row[first - 7][word >> 56];
 }
 
-uint64_t om__crc64_slice(uint64_t raw, const uint8_t *at, size_t len)
+uint64_t om__crc64_raw(uint64_t raw, const uint8_t *at, size_t len)
 {
-    for (; len >= 16; at += 16, len -= 16)
-        raw = eight(load(at) ^ raw, 15) ^ eight(load(at + 8), 7);
-    if (len >= 8) {
-        raw = eight(load(at) ^ raw, 7);
-        at += 8;
-        len -= 8;
-    }
     for (; len; at++, len--)
-        raw = row[0][(raw ^ *at) & 255] ^ raw >> 8;
+        raw = of_a_byte[(raw ^ *at) & 255] ^ raw >> 8;
     return raw;
+}
+
+static uint64_t bytewise(uint64_t crc, const void *data, size_t len)
+{
+    return ~om__crc64_raw(~crc, data, len);
 }
 
 static uint64_t slicing16(uint64_t crc, const void *data, size_t len)
 {
-    return ~om__crc64_slice(~crc, data, len);
+    const uint8_t *at = data;
+    uint64_t raw = ~crc;
+
+    if (len >= 16 && rows_made())
+        for (; len >= 16; at += 16, len -= 16)
+            raw = eight(load(at) ^ raw, 15) ^ eight(load(at + 8), 7);
+    return ~om__crc64_raw(raw, at, len);
 }
 
-static const om__crc64_kernel kernels[2][3] = {
+#define BY_TABLE {"slicing16", slicing16, 1}, {"bytewise", bytewise, 1}, {NULL, NULL, 0}
+
+static const om__crc64_kernel kernels[2][4] = {
 #if defined(OM__CRC64_PCLMUL)
-    {{"pclmul", om__crc64_pclmul, 0}, {"slicing16", slicing16, 1}, {NULL, NULL, 0}},
-    {{"pclmul", om__crc64_pclmul, 1}, {"slicing16", slicing16, 1}, {NULL, NULL, 0}},
+    {{"pclmul", om__crc64_pclmul, 0}, BY_TABLE},
+    {{"pclmul", om__crc64_pclmul, 1}, BY_TABLE},
 #elif defined(OM__CRC64_PMULL)
-    {{"pmull", om__crc64_pmull, 0}, {"slicing16", slicing16, 1}, {NULL, NULL, 0}},
-    {{"pmull", om__crc64_pmull, 1}, {"slicing16", slicing16, 1}, {NULL, NULL, 0}},
+    {{"pmull", om__crc64_pmull, 0}, BY_TABLE},
+    {{"pmull", om__crc64_pmull, 1}, BY_TABLE},
 #else
-    {{"slicing16", slicing16, 1}, {NULL, NULL, 0}},
+    {BY_TABLE},
 #endif
 };
 

@@ -12,8 +12,8 @@
 #define OM__CRC64_PMULL 1
 #endif
 
-/* Slicing-by-16 on the raw register; the folding kernels end with it. */
-uint64_t om__crc64_slice(uint64_t raw, const uint8_t *at, size_t len);
+/* Byte by byte on the raw register; every other kernel ends with it. */
+uint64_t om__crc64_raw(uint64_t raw, const uint8_t *at, size_t len);
 
 om__crc64_fn om__crc64_pclmul, om__crc64_pmull;
 

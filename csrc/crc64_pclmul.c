@@ -26,8 +26,8 @@ TARGET uint64_t om__crc64_pclmul(uint64_t crc, const void *data, size_t len)
     uint8_t last[16];
     __m128i x;
 
-    if (len < 64)
-        return ~om__crc64_slice(~crc, at, len);
+    if (len < 32)
+        return ~om__crc64_raw(~crc, at, len);
     x = _mm_xor_si128(LOAD(at, 0), _mm_set_epi64x(0, (int64_t)~crc));
     end = at + len;
     at += 16;
@@ -46,7 +46,7 @@ TARGET uint64_t om__crc64_pclmul(uint64_t crc, const void *data, size_t len)
     for (; end - at >= 16; at += 16)
         x = FOLD(x, near, LOAD(at, 0));
     _mm_storeu_si128((__m128i *)(void *)last, x);
-    return ~om__crc64_slice(om__crc64_slice(0, last, 16), at, (size_t)(end - at));
+    return ~om__crc64_raw(om__crc64_raw(0, last, 16), at, (size_t)(end - at));
 }
 
 #else

@@ -38,8 +38,8 @@ TARGET uint64_t om__crc64_pmull(uint64_t crc, const void *data, size_t len)
     uint8_t last[16];
     uint64x2_t x;
 
-    if (len < 64)
-        return ~om__crc64_slice(~crc, at, len);
+    if (len < 32)
+        return ~om__crc64_raw(~crc, at, len);
     x = veorq_u64(LOAD(at, 0), vcombine_u64(vcreate_u64(~crc), vcreate_u64(0)));
     end = at + len;
     at += 16;
@@ -58,7 +58,7 @@ TARGET uint64_t om__crc64_pmull(uint64_t crc, const void *data, size_t len)
     for (; end - at >= 16; at += 16)
         x = fold(x, near, LOAD(at, 0));
     vst1q_u8(last, vreinterpretq_u8_u64(x));
-    return ~om__crc64_slice(om__crc64_slice(0, last, 16), at, (size_t)(end - at));
+    return ~om__crc64_raw(om__crc64_raw(0, last, 16), at, (size_t)(end - at));
 }
 
 #else

@@ -4,9 +4,9 @@ Nothing flows in, a header of constants flows out. Run it when a kernel needs an
 
     python crc64_table.py > crc64_table.h
 
-A row of slicing-by-16 is linear in its index, so eight constants stand for its 256 entries; the
-compiler expands them. A folding constant moves 64 bits of message ahead by a number of bits: it is
-a power of x modulo the polynomial, bit-reflected.
+The table is the classic one, a byte at a time; slicing-by-16 makes its rows from it at run time. A
+folding constant moves 64 bits of message ahead by a number of bits: it is a power of x modulo the
+polynomial, bit-reflected.
 
 Source: ECMA-182 polynomial, reflected (the CRC of .xz files and of x-oss-hash-crc64ecma).
 """
@@ -15,28 +15,13 @@ from __future__ import annotations
 
 POLYNOMIAL = 0xC96C5795D7870F42  # reflected: bit 63 is x**0
 ONE = 1 << 63
-ROWS = 16
 FOLDS = (128, 1024)  # bits between a vector and the one it is folded into
 
 
-def times_x(value: int) -> int:
-    """value * x modulo the polynomial, all reflected."""
-    return value >> 1 ^ (POLYNOMIAL if value & 1 else 0)
-
-
-def power(exponent: int) -> int:
-    """x**exponent modulo the polynomial."""
-    value = ONE
-    for _ in range(exponent):
-        value = times_x(value)
-    return value
-
-
-def entry(row: int, byte: int) -> int:
-    """What `byte`, followed by `row` zero bytes, leaves in the register."""
-    value = byte
-    for _ in range(8 * (row + 1)):
-        value = times_x(value)
+def times_x(value: int, times: int) -> int:
+    """value * x**times modulo the polynomial, all reflected."""
+    for _ in range(times):
+        value = value >> 1 ^ (POLYNOMIAL if value & 1 else 0)
     return value
 
 
@@ -47,15 +32,13 @@ def main() -> None:
         "/* Multipliers that fold 128 bits ahead by N bits: their earlier and their later half. */"
     )
     for bits in FOLDS:
-        print(f"#define OM__FOLD_{bits}_EARLY 0x{power(bits + 63):016X}u")
-        print(f"#define OM__FOLD_{bits}_LATE 0x{power(bits - 1):016X}u")
-    print("\n#define OM__CRC64_ROW_COUNT", ROWS)
-    print("/* ROW(r, entries of 1, 2, 4 ... 128): byte, followed by r zero bytes. */")
-    print("#define OM__CRC64_ROWS(ROW) \\")
-    for row in range(ROWS):
-        basis = [f"0x{entry(row, 1 << bit):016X}u" for bit in range(8)]
-        print(f"    ROW({row}, {', '.join(basis[:4])}, \\")
-        print(f"        {', '.join(basis[4:])}){' ' + chr(92) if row < ROWS - 1 else ''}")
+        print(f"#define OM__FOLD_{bits}_EARLY 0x{times_x(ONE, bits + 63):016X}u")
+        print(f"#define OM__FOLD_{bits}_LATE 0x{times_x(ONE, bits - 1):016X}u")
+    print("\n/* What each byte leaves in the register. */")
+    print("#define OM__CRC64_OF_A_BYTE \\")
+    for first in range(0, 256, 4):
+        row = ", ".join(f"0x{times_x(byte, 8):016X}u" for byte in range(first, first + 4))
+        print(f"    {row}{', ' + chr(92) if first < 252 else ''}")
     print("\n#endif")
 
 
