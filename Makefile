@@ -96,6 +96,7 @@ static: .venv/.wheels  ## a wheel that carries the pinned OpenSSL; OPENSSL_SOURC
 	test -n "$(OPENSSL_SOURCE)"
 	OSSMEDIA_TLS=static OSSMEDIA_OPENSSL_SOURCE=$(abspath $(OPENSSL_SOURCE)) \
 	  $(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -C build-dir=build/static -w build/static-wheel .
+	$(BIN)/python .ci/wheel_check.py build/static-wheel/*.whl
 
 arm: .venv/.wheels .venv/.test  ## the camera's tests in Debian's armhf and arm64 under qemu-user; needs mmdebstrap
 	$(BIN)/python .ci/wheels.py armv7l-glibc aarch64-glibc

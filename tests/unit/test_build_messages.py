@@ -3,6 +3,7 @@ it."""
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -70,6 +71,27 @@ def test_another_openssl_than_the_pinned_one(cmake: str, tmp_path: Path) -> None
     options = ("-DOSSMEDIA_TLS=static", f"-DOSSMEDIA_OPENSSL_SOURCE={archive}")
     message = said(cmake, tmp_path / "build", *options)
     assert re.search(r"openssl\.tar\.gz: not OpenSSL 3\.\d+\.\d+, whose SHA-256 is \w{64}", message)
+
+
+SETTINGS = """
+from pathlib import Path
+from scikit_build_core.settings.skbuild_read_settings import SettingsReader
+
+read = SettingsReader.from_file(Path("pyproject.toml"), {"cmake.define.OSSMEDIA_SMALL": "ON"})
+print(sorted(f"{name}={value}" for name, value in read.settings.cmake.define.items()))
+"""
+
+
+def test_options_by_environment_reach_cmake_together() -> None:
+    pytest.importorskip("scikit_build_core")
+    given = {"OSSMEDIA_TLS": "static", "OSSMEDIA_OPENSSL_SOURCE": "/x.tar.gz"}
+    command = [sys.executable, "-c", SETTINGS]
+    environment = {**os.environ, **given, "OSSMEDIA_WERROR": "ON"}
+    told = subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=ROOT, env=environment
+    ).stdout
+    wanted = {"OSSMEDIA_SANITIZE=default", "OSSMEDIA_SMALL=ON", "OSSMEDIA_WERROR=ON"}
+    assert set(ast.literal_eval(told)) == wanted | {f"{name}={given[name]}" for name in given}
 
 
 def pip(*words: str, folder: Path) -> str:
