@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ossmedia.spool_item import Item
     from ossmedia.spool_ledger import Ledger
     from ossmedia.spool_link import Link
+    from ossmedia.spool_reading import Sheet
 
 __all__ = ["Appending"]
 
@@ -35,15 +36,18 @@ class Appending:
 
     Args:
         room: memory for one request.
+        sheet: memory for reading, shared with others of the same thread.
         ledger: where progress and losses are written down.
     """
 
-    def __init__(self, item: Item, link: Link, room: memoryview, ledger: Ledger) -> None:
+    def __init__(
+        self, item: Item, link: Link, room: memoryview, sheet: Sheet, ledger: Ledger
+    ) -> None:
         self.item = item
         self.link = link
         self._room = room
         self._ledger = ledger
-        self._cursor = item.cursor()
+        self._cursor = item.cursor(sheet)
         self._asked = False  # OSS has said what it holds
         self._doubt = False  # an append was sent, and its answer is none
         self._blind = False  # OSS may not be asked

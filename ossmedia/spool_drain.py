@@ -15,6 +15,7 @@ from ossmedia.errors import Conflict, NetworkError, ObjectTooLarge, OssMediaErro
 from ossmedia.retry import final
 from ossmedia.spool_append import Appending
 from ossmedia.spool_ledger import log
+from ossmedia.spool_reading import Sheet
 from ossmedia.spool_whole import Whole
 
 TYPE_CHECKING = False
@@ -55,6 +56,7 @@ class Drain:
         self._links: dict[str, Link] = {}
         self._deliveries: dict[int, Delivery] = {}
         self._room = memoryview(b"")
+        self._sheet: Sheet | None = None
         self._thread: threading.Thread | None = None
         self._stop = False
         self._busy = ""  # the bucket whose exchange is under way
@@ -217,8 +219,10 @@ class Drain:
         wanted = wanted if item.whole else block
         if len(self._room) < wanted:
             self._room = memoryview(bytearray(wanted))
+        if self._sheet is None:
+            self._sheet = Sheet()
         kind = Whole if item.whole else Appending
-        made: Delivery = kind(item, link, self._room[:wanted], self._ledger)
+        made: Delivery = kind(item, link, self._room[:wanted], self._sheet, self._ledger)
         self._deliveries[item.id] = made
         return made
 

@@ -12,7 +12,7 @@ from _thread import allocate_lock
 
 from ossmedia.spool_blocks import LARGEST_BLOCK
 from ossmedia.spool_files import UNFINISHED, Extent, Tail, file_name
-from ossmedia.spool_reading import Cursor, Damaged
+from ossmedia.spool_reading import Cursor, Damaged, Sheet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -248,8 +248,8 @@ class Item:
                 self.waiting_since = None
             return self.busy_to
 
-    def cursor(self) -> Cursor:
-        return Cursor(self.extent_at, self.position)
+    def cursor(self, sheet: Sheet | None = None) -> Cursor:
+        return Cursor(self.extent_at, self.position, sheet)
 
     def content(self) -> bytes:
         """All of an object that has ended.

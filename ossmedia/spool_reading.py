@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ossmedia.spool_files import Extent
 
-__all__ = ["Cursor", "Damaged"]
+__all__ = ["Cursor", "Damaged", "Sheet"]
 
 _WINDOW = 256 << 10  # bytes of a file that are read at once
 
@@ -34,11 +34,22 @@ class Damaged(Exception):
         self.path = path
 
 
+class Sheet:
+    """Memory that the cursors of one thread share: each would have its own else, and a thousand
+    open objects a thousand."""
+
+    __slots__ = ("memory", "user")
+
+    def __init__(self) -> None:
+        self.memory = memoryview(bytearray(_WINDOW))
+        self.user: object = None  # whose bytes stand in it
+
+
 class _Window:
     """A part of a file in memory; what is near is not read twice."""
 
-    def __init__(self) -> None:
-        self._memory = memoryview(bytearray(_WINDOW))
+    def __init__(self, sheet: Sheet) -> None:
+        self._sheet = sheet
         self._at = self._length = 0
         self._fd = -1
 
@@ -57,11 +68,12 @@ class _Window:
 
     def read(self, at: int, size: int) -> memoryview:
         """At most a window's bytes from there on, valid until the next call; fewer at the end."""
-        within = at - self._at
-        if within < 0 or within + size > self._length:
-            self._at, self._length = at, self._load(self._memory, at)
+        sheet, within = self._sheet, at - self._at
+        if sheet.user is not self or within < 0 or within + size > self._length:
+            sheet.user = self
+            self._at, self._length = at, self._load(sheet.memory, at)
             within = 0
-        return self._memory[within : min(within + size, self._length)]
+        return sheet.memory[within : min(within + size, self._length)]
 
     def read_into(self, room: memoryview, at: int) -> bool:
         """Fills the room from there on; False: the file is too short, or cannot be read."""
@@ -89,16 +101,22 @@ class Cursor:
 
     Args:
         extent_at: the first extent that ends behind a place of the stream; None: there is none.
+        sheet: memory to read into; without it, the cursor's own.
 
     Attributes:
         position: the next byte of the stream.
     """
 
-    def __init__(self, extent_at: Callable[[int], Extent | None], position: int = 0) -> None:
+    def __init__(
+        self,
+        extent_at: Callable[[int], Extent | None],
+        position: int = 0,
+        sheet: Sheet | None = None,
+    ) -> None:
         self.position = position
         self._extent_at = extent_at
         self._extent: Extent | None = None
-        self._window = _Window()
+        self._window = _Window(sheet or Sheet())
         self._growing = False  # the file, when the window last looked at it
         self._at = 0  # where in the file the next block's header should stand
         self._held = memoryview(b"")  # the rest of a block that did not fit the caller's room

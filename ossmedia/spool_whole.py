@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ossmedia.spool_item import Item
     from ossmedia.spool_ledger import Ledger
     from ossmedia.spool_link import Link
+    from ossmedia.spool_reading import Sheet
 
 __all__ = ["MOST_PARTS", "Whole"]
 
@@ -36,14 +37,17 @@ class Whole:
 
     Args:
         room: memory for ``link.parallel`` parts.
+        sheet: memory for reading, shared with others of the same thread.
         ledger: where progress and losses are written down.
     """
 
-    def __init__(self, item: Item, link: Link, room: memoryview, ledger: Ledger) -> None:
+    def __init__(
+        self, item: Item, link: Link, room: memoryview, sheet: Sheet, ledger: Ledger
+    ) -> None:
         self.item = item
         self.link = link
         self._ledger = ledger
-        self._cursor = item.cursor()
+        self._cursor = item.cursor(sheet)
         self._block = int(item.options["block_size"])
         self._rooms = [room[at : at + self._block] for at in range(0, len(room), self._block)]
         self._overwrite = item.mode != "xb"
