@@ -52,14 +52,14 @@ static void run_append(const om__append *append, om_store *store, om__step *step
         .key = append->key,
         .query = query,
         .headers = append->position == 0 ? append->headers : NULL,
-        .body = block ? block->data + block->offset : NULL,
-        .body_len = left_in(block),
+        .body.at = block ? block->data + block->offset : NULL,
+        .body.len = left_in(block),
     };
 
-    if (append->position + call.body_len > append->limit) {
+    if (append->position + call.body.len > append->limit) {
         step->rc = om__fail(&step->err, OM_E_FULL,
                             "appended object: %llu bytes would pass the limit of %llu",
-                            (unsigned long long)(append->position + call.body_len),
+                            (unsigned long long)(append->position + call.body.len),
                             (unsigned long long)append->limit);
         return;
     }

@@ -32,6 +32,7 @@ const char *om_code_name(int code)
     case OM_E_TLS: return "OM_E_TLS";
     case OM_E_FOREIGN: return "OM_E_FOREIGN";
     case OM_E_FULL: return "OM_E_FULL";
+    case OM_E_FILE: return "OM_E_FILE";
     default: return "OM_E_UNKNOWN";
     }
 }

@@ -7,7 +7,6 @@
 #include <string.h>
 
 enum {
-    WINDOW = 256 * 1024,    /* bytes per send; its CRC is taken just before: it is in the cache */
     ERROR_DRAIN = 64 * 1024 /* an error body up to this is read, to keep the connection */
 };
 
@@ -16,7 +15,9 @@ typedef struct om__exchange {
     om__http_answer *answer;
     om__conn *conn;
     om__deadline deadline;
-    uint64_t sent, crc_done; /* of head and body; of the body */
+    uint64_t sent;          /* of head and body */
+    uint64_t loaded;        /* of the body: ready to be sent, and in its CRC */
+    const char *loaded_end; /* behind the last of them */
     int head_seen;           /* the answer's head is complete */
     int closed;              /* the peer closed its side */
     int extra;               /* bytes came behind the answer */
@@ -137,26 +138,35 @@ static int receive_answer(om__exchange *x, om_error *err)
 
 /* ---- the request ---- */
 
-/* One send of at most the head's rest and a window of the body. *whole: 0 when the connection took
- * less. */
+/* The next bytes of the body and their CRC, while they are in the cache. */
+static int load(om__exchange *x, om_error *err)
+{
+    uint64_t head = x->request->head.len;
+    om__span fresh;
+    int rc = om__body_next(&x->request->body, x->sent > head ? x->sent - head : 0, x->loaded,
+                           &fresh, err);
+
+    if (rc < 0 || fresh.len == 0)
+        return rc;
+    x->answer->sent_crc64 = om_crc64(x->answer->sent_crc64, fresh.at, fresh.len);
+    x->loaded += fresh.len;
+    x->loaded_end = fresh.at + fresh.len;
+    return OM_OK;
+}
+
+/* One send of the head's rest and of what is loaded. *whole: 0 when the connection took less. */
 static int64_t send_window(om__exchange *x, int *whole)
 {
-    const om__http_request *request = x->request;
-    uint64_t head = x->sent < request->head.len ? request->head.len - x->sent : 0;
-    uint64_t at = head ? 0 : x->sent - request->head.len;
-    uint64_t stop = request->body.len - at > WINDOW ? at + WINDOW : request->body.len;
+    const om__span *all = &x->request->head;
+    uint64_t head = x->sent < all->len ? all->len - x->sent : 0;
+    uint64_t rest = x->loaded - (head ? 0 : x->sent - all->len);
     om__span parts[2];
     int64_t n;
 
-    if (stop > x->crc_done) {
-        x->answer->sent_crc64 = om_crc64(x->answer->sent_crc64, request->body.at + x->crc_done,
-                                         (size_t)(stop - x->crc_done));
-        x->crc_done = stop;
-    }
-    parts[0].at = request->head.at + (request->head.len - head);
+    parts[0].at = all->at + (all->len - head);
     parts[0].len = (size_t)head;
-    parts[1].at = request->body.at ? request->body.at + at : NULL;
-    parts[1].len = (size_t)(stop - at);
+    parts[1].at = x->loaded_end - rest;
+    parts[1].len = (size_t)rest;
     n = om__conn_send(x->conn, parts, 2);
     if (n > 0)
         x->sent += (uint64_t)n;
@@ -190,8 +200,10 @@ static int send_request(om__exchange *x, om_error *err)
     uint64_t total = (uint64_t)x->request->head.len + x->request->body.len;
 
     while (!x->head_seen && !x->closed) {
-        int whole = 0, ready, rc;
+        int whole = 0, ready, rc = load(x, err);
 
+        if (rc < 0)
+            return rc;
         if (x->sent < total) {
             if (send_window(x, &whole) == OM__NET_BROKEN)
                 return OM_OK;
@@ -244,7 +256,8 @@ static int attempt(om__exchange *x, om__http *http, int fresh, om_error *err)
     if (rc != OM_OK)
         return rc;
     om__response_init(&x->response, answer->head, answer->head_size, x->request->head_only);
-    x->sent = x->crc_done = 0;
+    x->sent = x->loaded = 0;
+    x->loaded_end = "";
     answer->sent_crc64 = 0;
     rc = send_request(x, err);
     if (rc == OM_OK)

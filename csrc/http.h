@@ -8,6 +8,7 @@
 #ifndef OM_HTTP_H
 #define OM_HTTP_H
 
+#include "body.h"
 #include "net.h"
 #include "response.h"
 
@@ -26,7 +27,7 @@ typedef struct om__http_config {
 
 typedef struct om__http_request {
     om__span head;  /* whole head with its blank line */
-    om__span body;  /* may be empty */
+    om__body body;  /* may be empty */
     int head_only;  /* the method is HEAD: the answer has no body */
     int repeatable; /* 1: a kept-alive connection found dead before any byte of an answer is retried
                        once on a new one */
@@ -64,7 +65,9 @@ int om__http_new(om__http **out, const om__http_config *config, om_error *err);
  * rest is not sent), or when its own body was cut short by the network or is longer than anyone
  * wants to read. answer->status and ->head are filled as soon as a head is complete, on errors too.
  * Data path: head and first piece of body in one sendmsg, then 256 KiB sends straight from the
- * caller's memory; CRC-64 on the same 256 KiB just before it is sent. Limits: total_timeout_ms
+ * caller's memory; CRC-64 on the same 256 KiB just before it is sent. A file's bytes pass through
+ * the caller's room a window at a time: OM_E_FILE when it changed or cannot be read, and then the
+ * body is left unfinished and the connection closed. Limits: total_timeout_ms
  * covers everything, connecting included; io_timeout_ms each wait for a byte either way. */
 int om__http_exchange(om__http *http, const om__http_request *request, om__http_answer *answer,
                       om_error *err);

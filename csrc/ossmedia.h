@@ -43,8 +43,9 @@ enum {
     OM_E_PROTOCOL = -10, /* the answer breaks HTTP or OSS rules, or is larger than asked for */
     OM_E_TLS = -11,     /* certificate refused, or no TLS library */
     OM_E_FOREIGN = -12, /* append: the object holds foreign bytes; om_stream_restart goes on */
-    OM_E_FULL = -13     /* append: the object would pass its limit; om_stream_restart goes on.
+    OM_E_FULL = -13,    /* append: the object would pass its limit; om_stream_restart goes on.
                            media: `out` has too little room */
+    OM_E_FILE = -14     /* the file to be sent cannot be read, or changed: final */
 };
 
 enum { OM_REPLACE = 0, OM_CREATE = 1, OM_APPEND = 2 };
@@ -90,6 +91,13 @@ typedef struct om_credentials {
     const char *token;     /* NULL or "" for long-lived keys */
 } om_credentials;
 
+/* A file to be sent: what it must still be when its last bytes go out. */
+typedef struct om_file {
+    int fd;
+    uint64_t size;
+    int64_t mtime_ns;      /* of its last change, since 1970 */
+} om_file;
+
 typedef struct om_options {
     const char *key;       /* 1-1023 bytes of UTF-8 */
     int mode;              /* OM_REPLACE, OM_CREATE (never overwrites; an object with the very same
@@ -98,6 +106,9 @@ typedef struct om_options {
     uint32_t block_count;  /* 2-1024; memory = block_size * block_count, taken once, at open */
     uint64_t append_limit; /* bytes in one appended object; 0: OSS's 5 GiB */
     const char *headers;   /* up to 40 extra "Name: value\n" lines for the creation, or NULL */
+    const om_file *file;   /* not NULL: the stream's bytes are the file's, from its beginning: a
+                              block only counts them, and what is written into it is not sent.
+                              They are read while they are sent, and again for each repetition */
 } om_options;
 
 typedef struct om_answer {
@@ -205,7 +216,8 @@ void om_store_free(om_store *store);
 
 /* Opens a stream of bytes into one object. Never touches the network; takes all large memory.
  *
- * Returns  OM_OK; OM_E_ARG (message names the field), OM_E_NOMEM.
+ * Returns  OM_OK; OM_E_ARG (message names the field), OM_E_NOMEM, OM_E_FILE.
+ * Memory   a file's descriptor is duplicated; a block then uses 256 KiB of its memory at most.
  * Threads  one writer (take, give, end) beside any number of pumps (OM_APPEND: pumps take turns).
  */
 int om_stream_open(om_stream **out, om_store *store, const om_options *options,
@@ -238,8 +250,8 @@ int om_stream_end(om_stream *stream, om_error *err) OM_NODISCARD;
  *
  * Returns  OM_SENT: more may come; OM_DONE: ended and complete, CRC checked; OM_IDLE: nothing to do
  *          now; OM_E_EXPIRED: set credentials and pump again; OM_E_CLOCK: set the clock and pump
- *          again; OM_E_FOREIGN, OM_E_FULL: om_stream_restart and pump again; others: pump again or
- *          give up.
+ *          again; OM_E_FOREIGN, OM_E_FULL: om_stream_restart and pump again; OM_E_FILE: the object
+ *          cannot be completed; others: pump again or give up.
  * Source   reliability rules of AppendObject: position and CRC-64 decide, never the length alone.
  */
 int om_stream_pump(om_stream *stream, om_error *err) OM_NODISCARD;

@@ -155,8 +155,8 @@ static int build(const om_store *store, const om__call *call, om__request *reque
     request->key = om__span_z(call->key);
     request->host = om__span_z(store->endpoint.host_line);
     request->path_style = store->endpoint.path_style;
-    request->body_len = call->body_len;
-    request->has_body = call->body_len > 0 || om__span_is(request->method, "PUT") ||
+    request->body_len = call->body.len;
+    request->has_body = call->body.len > 0 || om__span_is(request->method, "PUT") ||
                         om__span_is(request->method, "POST");
     if (request->key.len)
         rc = om__check_key(request->key, err);
@@ -201,7 +201,7 @@ static size_t head_bound(const om_store *store, const om__call *call)
 static void count(om_store *store, const om__call *call, const om__http_answer *http)
 {
     pthread_mutex_lock(&store->lock);
-    store->stats.bytes_sent += http->maybe_done ? call->body_len : 0;
+    store->stats.bytes_sent += http->maybe_done ? call->body.len : 0;
     store->stats.bytes_received += http->received;
     pthread_mutex_unlock(&store->lock);
 }
@@ -222,7 +222,7 @@ static int transfer(om_store *store, const om__call *call, om__span head, int re
 {
     om__http_request request = {
         .head = head,
-        .body = {call->body, (size_t)call->body_len},
+        .body = call->body,
         .head_only = strcmp(call->method, "HEAD") == 0,
         .repeatable = repeatable,
     };
@@ -269,7 +269,7 @@ int om__store_exchange(om_store *store, const om__call *call, om_answer *answer,
     memset(answer, 0, offsetof(om_answer, head));
     answer->next_position = -1;
     answer->content_length = -1;
-    if (call->body_len > SIZE_MAX || call->out_size > SIZE_MAX)
+    if ((!call->body.file && call->body.len > SIZE_MAX) || call->out_size > SIZE_MAX)
         return om__fail(err, OM_E_ARG, "body: larger than memory");
     rc = build(store, call, &request, err);
     if (rc < 0)
@@ -303,8 +303,8 @@ int om_store_exchange(om_store *store, const char *method, const char *key, cons
         .key = key ? key : "",
         .query = query,
         .headers = headers,
-        .body = body,
-        .body_len = body_len,
+        .body.at = body,
+        .body.len = body_len,
         .out = out,
         .out_size = out_size,
     };

@@ -3,8 +3,7 @@
 #ifndef OM_STORE_H
 #define OM_STORE_H
 
-#include "error.h"
-#include "text.h"
+#include "body.h"
 
 typedef struct om__call {
     const char *method;
@@ -12,8 +11,7 @@ typedef struct om__call {
     const char *query;   /* percent-encoded; NULL or "": none */
     const char *headers; /* "Name: value\n" lines the user gave; NULL: none */
     const char *more;    /* lines of our own; NULL: none */
-    const void *body;
-    uint64_t body_len;
+    om__body body;
     void *out;           /* room for a 2xx body */
     uint64_t out_size;
 } om__call;

@@ -1,6 +1,9 @@
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "append.h"
 #include "request.h"
@@ -12,6 +15,7 @@ struct om_stream {
     char *key;
     char *headers; /* as given; behind them those for a multipart upload's begin and end */
     om__blocks blocks;
+    om_file file; /* fd -1: the blocks hold the bytes */
     int ended, aborted;
     uint32_t requests;
     uint32_t running; /* exchanges under way */
@@ -39,6 +43,8 @@ static int check_options(const om_options *options, om_error *err)
                         (int)OM__PART_MIN);
     if (options->block_count < 2 || options->block_count > 1024)
         return om__fail(err, OM_E_ARG, "block_count: must be 2 to 1024");
+    if (options->file && (options->mode == OM_APPEND || options->file->fd < 0))
+        return om__fail(err, OM_E_ARG, "file: needs a descriptor, and no OM_APPEND");
     if (options->append_limit > append_limit)
         return om__fail(err, OM_E_ARG, "append_limit: must be at most %llu bytes",
                         (unsigned long long)append_limit);
@@ -110,6 +116,18 @@ static int keep_headers(om_stream *stream, const char *lines)
     return 1;
 }
 
+static int keep_file(om_stream *stream, const om_file *file, om_error *err)
+{
+    if (!file)
+        return OM_OK;
+    stream->file = *file;
+    stream->file.fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 3);
+    if (stream->file.fd < 0)
+        return om__fail(err, OM_E_FILE, "the file cannot be read: %s", strerror(errno));
+    stream->upload.file = &stream->file;
+    return OM_OK;
+}
+
 int om_stream_open(om_stream **out, om_store *store, const om_options *options, om_error *err)
 {
     om_stream *stream;
@@ -127,6 +145,7 @@ int om_stream_open(om_stream **out, om_store *store, const om_options *options, 
         return om__fail(err, OM_E_NOMEM, "out of memory");
     pthread_mutex_init(&stream->lock, NULL);
     stream->store = store;
+    stream->file.fd = -1;
     om__store_hold(store);
     stream->mode = options->mode;
     stream->key = om__copy_z(options->key);
@@ -136,6 +155,12 @@ int om_stream_open(om_stream **out, om_store *store, const om_options *options, 
         return om__fail(err, OM_E_NOMEM, "out of memory for %u blocks of %llu bytes",
                         options->block_count, (unsigned long long)options->block_size);
     }
+    rc = keep_file(stream, options->file, err);
+    if (rc < 0) {
+        om_stream_free(stream);
+        return rc;
+    }
+    stream->upload.block_size = options->block_size;
     stream->upload.key = stream->key;
     stream->upload.headers = stream->headers;
     stream->upload.create = options->mode == OM_CREATE;
@@ -355,6 +380,8 @@ void om_stream_free(om_stream *stream)
     om__blocks_free(&stream->blocks);
     free(stream->key);
     free(stream->headers);
+    if (stream->file.fd >= 0)
+        close(stream->file.fd);
     if (stream->store)
         om__store_release(stream->store);
     pthread_mutex_destroy(&stream->lock);

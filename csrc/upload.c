@@ -72,6 +72,18 @@ void om__upload_plan_abort(om__upload *upload, om__step *step)
         start(upload, step, OM__STEP_ABORT);
 }
 
+om__body om__upload_body(const om__upload *upload, const om__block *block)
+{
+    om__body body = {.at = block ? block->data : NULL, .len = block ? block->len : 0};
+
+    if (upload->file && block) {
+        body.file = upload->file;
+        body.offset = block->number * upload->block_size;
+        body.room = upload->block_size < OM__BODY_WINDOW ? upload->block_size : OM__BODY_WINDOW;
+    }
+    return body;
+}
+
 static int exchange(om_store *store, const om__call *call, om__step *step, om_error *err)
 {
     step->exchanges++;
@@ -100,8 +112,7 @@ static void run_put(const om__upload *upload, om_store *store, om__step *step)
         .key = upload->key,
         .headers = upload->headers,
         .more = upload->create && !upload->ours ? OM__FORBID : NULL,
-        .body = block ? block->data : NULL,
-        .body_len = block ? block->len : 0,
+        .body = om__upload_body(upload, block),
         .out = answer,
         .out_size = sizeof answer,
     };
@@ -154,8 +165,7 @@ static void run_part(const om__upload *upload, om_store *store, om__step *step)
         .method = "PUT",
         .key = upload->key,
         .query = query,
-        .body = step->block->data,
-        .body_len = step->block->len,
+        .body = om__upload_body(upload, step->block),
     };
 
     om__upload_query(upload, step->block->number + 1, query, sizeof query);

@@ -42,6 +42,8 @@ typedef struct om__upload {
     const char *key;      /* the stream's */
     const char *headers;  /* the stream's; may be NULL, as may the next two */
     const char *begin, *end; /* those of them that a multipart upload begins and completes with */
+    const om_file *file;  /* NULL: blocks hold the bytes; else they count the file's */
+    size_t block_size;
     int create;           /* 1: never overwrite */
     int guarded;          /* 1: the headers say by themselves whether to overwrite */
     int fresh;            /* 1: nothing stood at the key when the multipart upload was begun */
@@ -64,5 +66,9 @@ void om__upload_plan_abort(om__upload *upload, om__step *step);
 void om__upload_run(const om__upload *upload, om_store *store, const om__blocks *blocks,
                     om__step *step);
 void om__upload_settle(om__upload *upload, om__step *step);
+
+/* What a block sends: its bytes, or those of the file at its place, through its memory. NULL: an
+ * empty body. */
+om__body om__upload_body(const om__upload *upload, const om__block *block);
 
 #endif

@@ -143,11 +143,16 @@ static void say_what_is_missing(om__step *step, const char *operation)
 
 void om__upload_settle_put(const om__upload *upload, om_store *store, om__step *step)
 {
-    const om__block *block = step->block;
-    uint64_t size = block ? block->len : 0;
-    uint64_t crc = om_crc64(0, block ? block->data : NULL, (size_t)size);
+    om__body body = om__upload_body(upload, step->block);
+    om_error err;
+    uint64_t crc;
+    int rc;
 
-    if (look(upload, store, size, crc, step) == LOOK_FORBIDDEN && upload->doubt)
+    om__error_clear(&err);
+    rc = om__body_crc64(&body, &crc, &err);
+    if (rc < 0)
+        (void)failed(step, rc, &err);
+    else if (look(upload, store, body.len, crc, step) == LOOK_FORBIDDEN && upload->doubt)
         say_what_is_missing(step, "PutObject");
 }
 

@@ -19,6 +19,7 @@ class _Lib:
     OM_E_TLS: int
     OM_E_FOREIGN: int
     OM_E_FULL: int
+    OM_E_FILE: int
     om_store_free: CData
     om_stream_free: CData
 

@@ -6,9 +6,9 @@ Python values go in, Python values or ``errors`` come out. It never retries, ren
 
 from __future__ import annotations
 
-from ossmedia import errors, process
+from ossmedia import answer, errors, process
 from ossmedia._core import ffi, lib
-from ossmedia.answer import FIELDS, Answer, StreamBusy, StreamForeign, StreamFull, StreamStats
+from ossmedia.answer import FIELDS, Answer, StreamStats
 from ossmedia.libssl import libssl_hint
 
 TYPE_CHECKING = False
@@ -76,7 +76,7 @@ def _raise(code: int, err: Any) -> None:
     """Turns a negative code into its exception; the one converter."""
     message = _text(err.message)
     if code in (lib.OM_E_ARG, lib.OM_E_STATE):
-        raise (ValueError if code == lib.OM_E_ARG else StreamBusy)(message)
+        raise (ValueError if code == lib.OM_E_ARG else answer.StreamBusy)(message)
     if code == lib.OM_E_NOMEM:
         raise MemoryError(message)
     if code in (lib.OM_E_SERVICE, lib.OM_E_EXPIRED, lib.OM_E_CLOCK):
@@ -87,8 +87,9 @@ def _raise(code: int, err: Any) -> None:
         lib.OM_E_TLS: errors.TlsError,
         lib.OM_E_CRC: errors.IntegrityError,
         lib.OM_E_PROTOCOL: errors.ProtocolError,
-        lib.OM_E_FOREIGN: StreamForeign,
-        lib.OM_E_FULL: StreamFull,
+        lib.OM_E_FOREIGN: answer.StreamForeign,
+        lib.OM_E_FULL: answer.StreamFull,
+        lib.OM_E_FILE: answer.FileLost,
     }.get(code, errors.OssMediaError)
     raise cls(message, maybe_done=bool(err.maybe_done))
 
@@ -216,20 +217,15 @@ class Store(_Handle):
         out = ffi.new("om_store **")
         _call(lib.om_store_new, out, config)
         self._handle = ffi.gc(out[0], lib.om_store_free)
-        # Memory for one exchange each; pop and append are atomic.
+        # Memory for one exchange each: an answer, a window on its bytes, an error. pop and append
+        # are atomic.
         self._spare: list[tuple[Any, Any, Any]] = []
         self._token_size = 0
 
     def set_credentials(self, credentials: Credentials) -> None:
         """Replaces all fields together; exchanges under way keep the old ones."""
-        held = [
-            ffi.new("char[]", _c(name, text))
-            for name, text in (
-                ("access_key_id", credentials.access_key_id),
-                ("access_key_secret", credentials.access_key_secret),
-                ("security_token", credentials.security_token),
-            )
-        ]
+        names = ("access_key_id", "access_key_secret", "security_token")
+        held = [ffi.new("char[]", _c(name, getattr(credentials, name))) for name in names]
         self._token_size = len(credentials.security_token)
         try:
             _call(lib.om_store_set_credentials, self.handle(), ffi.new("om_credentials *", held))
@@ -280,8 +276,9 @@ class Store(_Handle):
         try:
             memory = spare.pop()
         except IndexError:
-            memory = _exchange_memory()
-        answer, window, err = memory
+            filled = ffi.new("om_answer *")
+            memory = filled, ffi.buffer(filled), ffi.new("om_error *")
+        filled, window, err = memory
         # cffi takes bytes as they are, at a third of the price of from_buffer.
         body_c = body if type(body) is bytes else ffi.from_buffer(body)
         out_c = _NO_BODY if out is None else ffi.from_buffer(out, require_writable=True)
@@ -296,7 +293,7 @@ class Store(_Handle):
                 len(body_c),
                 out_c,
                 0 if out is None else len(out_c),
-                answer,
+                filled,
                 err,
             )
             if rc < 0:
@@ -324,15 +321,13 @@ class Store(_Handle):
         lib.om_store_drop_connections(self.handle())
 
 
-def _exchange_memory() -> tuple[Any, Any, Any]:
-    """An answer, a window on its bytes, an error."""
-    answer = ffi.new("om_answer *")
-    return answer, ffi.buffer(answer), ffi.new("om_error *")
-
-
 class Stream(_Handle):
     """Bytes into one object by blocks. One writer (take, give, end) beside any number of pumps; see
     ossmedia.h.
+
+    Args:
+        file: (descriptor, size in bytes, time of the last change in ns) of a file whose bytes go
+            instead of the blocks': those are only counted.
 
     Raises:
         ValueError: naming the field and its limit.
@@ -350,13 +345,15 @@ class Stream(_Handle):
         block_count: int,
         append_limit: int = 0,
         headers: str = "",
+        file: tuple[int, int, int] | None = None,
     ) -> None:
         super().__init__()
         for name, number in (("block_size", block_size), ("block_count", block_count)):
             if not 0 <= number < 1 << 31:
                 raise ValueError(f"{name}: must be 0 to 2,147,483,647")
         held = ffi.new("char[]", _c("key", key)), ffi.new("char[]", _c("headers", headers))
-        values = (held[0], mode, block_size, block_count, append_limit, held[1])
+        source = ffi.NULL if file is None else ffi.new("om_file *", file)
+        values = (held[0], mode, block_size, block_count, append_limit, held[1], source)
         options = ffi.new("om_options *", values)
         out = ffi.new("om_stream **")
         _call(lib.om_stream_open, out, store.handle(), options)

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from _struct import Struct
 
-from ossmedia.errors import IntegrityError, ObjectTooLarge
+from ossmedia.errors import IntegrityError, ObjectTooLarge, OssMediaError
 from ossmedia.headers import header_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["FIELDS", "Answer", "StreamBusy", "StreamForeign", "StreamFull", "StreamStats"]
+__all__ = [
+    "FIELDS",
+    "Answer",
+    "FileLost",
+    "StreamBusy",
+    "StreamForeign",
+    "StreamFull",
+    "StreamStats",
+]
 
 # status, has_crc64, crc64, content_length, next_position, body_len, sent_crc64, head_len of
 # om_answer: read at once, where eight looks through cffi would be a sixth of a small request.
@@ -84,6 +92,10 @@ class StreamForeign(IntegrityError):
 
 class StreamBusy(ValueError):
     """Not now: the stream has ended, was aborted, or has an exchange under way."""
+
+
+class FileLost(OssMediaError):
+    """The file that a stream sends cannot be read, or is no longer what it was."""
 
 
 class StreamFull(ObjectTooLarge):

@@ -19,7 +19,6 @@ from ossmedia.session import Session
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from types import TracebackType
     from typing import Any, Literal, NoReturn, Self, overload
 
     from typing_extensions import Buffer
@@ -229,8 +228,14 @@ class Bucket:
         Raises:
             OSError: the file cannot be read, or changed. ObjectTooLarge: above 9.7 TiB.
         """
-        from ossmedia.upload import copy_file
+        from ossmedia.upload import copy_file, store_file
 
+        self._check()
+        if self._spool is None:
+            check_key(key)
+            lines = header_lines(content_type, metadata, headers)
+            how = self._writing
+            return store_file(self._session, path, key, progress, overwrite, lines, **how)
         named = {"content_type": content_type, "metadata": metadata, "headers": headers}
         mode: Literal["wb", "xb"] = "wb" if overwrite else "xb"
         least = self._writing["block_size"]
@@ -380,12 +385,7 @@ class Bucket:
         self._check()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -36,7 +36,7 @@ class Pump:
     Args:
         parallel: blocks sent at the same time (appends: always one).
         on_full: appends that reach ``append_limit``: "roll" goes on in ``key~g2``, "raise" refuses.
-        progress: called with (bytes stored, total or None) from a worker.
+        progress: called with (bytes stored, total or None) from a worker. file: see ``Stream``.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Pump:
         on_full: str = "roll",
         progress: Callable[[int, int | None], object] | None = None,
         total: int | None = None,
+        file: tuple[int, int, int] | None = None,
     ) -> None:
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
@@ -72,6 +73,7 @@ class Pump:
             block_count=blocks,
             append_limit=append_limit,
             headers=headers,
+            file=file,
         )
         self._key = key
         self._mode = mode

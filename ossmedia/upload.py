@@ -1,7 +1,7 @@
-"""A local file on its way into an object: read once, in small pieces, and held to what it was at
-first.
+"""A local file on its way into an object, held to what it was at first.
 
-In flows a path, out flow bytes to a writer. It never stores a file that changed while it was read.
+In flows a path, out flow blocks of a file that the core reads while it sends them, or bytes to a
+writer that keeps them. It never stores a file that changed while it was read.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import stat
 
-from ossmedia.errors import ObjectTooLarge, OssMediaError
-from ossmedia.writer import Writer
+from ossmedia._native import CREATE, REPLACE
+from ossmedia.answer import FileLost
+from ossmedia.errors import ObjectTooLarge, OssMediaError, StreamBroken
+from ossmedia.pump import Pump
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,9 +21,10 @@ if TYPE_CHECKING:
     from typing import Protocol, Self
 
     from ossmedia.model import Receipt
+    from ossmedia.session import Session
 
     class Target(Protocol):
-        """A writer: one that sends, or one that keeps."""
+        """A writer that keeps what it is given."""
 
         @property
         def result(self) -> Receipt | None: ...
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
         ) -> None: ...
 
 
-__all__ = ["Snapshot", "copy_file"]
+__all__ = ["Snapshot", "copy_file", "store_file"]
 
 MOST_PARTS = 10_000
 LARGEST_BLOCK = 1 << 30
@@ -88,19 +91,26 @@ class Snapshot:
 
         return report
 
+    @property
+    def source(self) -> tuple[int, int, int]:
+        """For ``Pump``: the file, and what it must still be at the end."""
+        return self._fd, *self._first
+
+    def check(self) -> None:
+        """Raises OssMediaError: the file is not what it was when it was opened."""
+        last = os.fstat(self._fd)
+        if (last.st_size, last.st_mtime_ns) != self._first:
+            raise self.lost("the file changed while it was read")
+
+    def lost(self, why: object) -> OssMediaError:
+        return OssMediaError(f"path: {why}: {self._path!r}")
+
     def copy_to(self, writer: Target) -> None:
-        """Writes exactly ``size`` bytes.
+        """Writes exactly ``size`` bytes through a small buffer.
 
         Raises:
             OssMediaError: the file changed meanwhile.
         """
-        done = self._copy_straight(writer) if isinstance(writer, Writer) else self._copy(writer)
-        last = os.fstat(self._fd)
-        if done != self.size or (last.st_size, last.st_mtime_ns) != self._first:
-            raise OssMediaError(f"path: the file changed while it was read: {self._path!r}")
-
-    def _copy(self, writer: Target) -> int:
-        """Through a small buffer; stops behind the size. Returns the bytes seen."""
         room = memoryview(bytearray(_PIECE))
         done = 0
         while count := os.readv(self._fd, [room]):
@@ -108,20 +118,9 @@ class Snapshot:
             if done > self.size:
                 break
             writer.write(room[:count])
-        return done
-
-    def _copy_straight(self, writer: Writer) -> int:
-        """The same from the file into the writer's blocks."""
-        done = 0
-        while done < self.size:
-            count = writer.read_from(self._read, min(_PIECE, self.size - done))
-            if count == 0:
-                return done
-            done += count
-        return done + len(os.read(self._fd, 1))  # one byte more: the file has grown
-
-    def _read(self, room: memoryview) -> int:
-        return os.readv(self._fd, [room])
+        if done != self.size:
+            raise self.lost("the file changed while it was read")
+        self.check()
 
     def __enter__(self) -> Self:
         return self
@@ -135,16 +134,82 @@ class Snapshot:
         os.close(self._fd)
 
 
+def store_file(
+    session: Session,
+    path: str | os.PathLike[str],
+    key: str,
+    progress: Callable[[int, int], object] | None,
+    overwrite: bool,
+    headers: str,
+    *,
+    block_size: int,
+    blocks: int,
+    parallel: int,
+) -> Receipt:
+    """A file into an object. Each worker reads a part while it sends it, piece by piece, and again
+    for each repetition: 256 KiB of memory for each of ``blocks``, whatever their size.
+
+    Args:
+        progress: see ``Bucket.upload``. block_size: at least; see ``Snapshot.block_size``. The
+            others: see ``Pump``.
+
+    Raises:
+        OSError: the file cannot be read, or changed. ObjectTooLarge. Others as ``Writer.close``.
+    """
+    with Snapshot(path) as file:
+        report = None if progress is None else file.report(progress)
+        pump = Pump(
+            session,
+            key,
+            REPLACE if overwrite else CREATE,
+            block_size=file.block_size(block_size),
+            blocks=blocks,
+            parallel=parallel,
+            headers=headers,
+            progress=report,
+            total=file.size,
+            file=file.source,
+        )
+        try:
+            receipt = _sent(pump, file)
+        except BaseException:
+            pump.abort()
+            raise
+    if pump.callback_error is not None:
+        raise pump.callback_error
+    if report is not None:
+        report(receipt.size, receipt.size)
+    return receipt
+
+
+def _sent(pump: Pump, file: Snapshot) -> Receipt:
+    try:
+        left = file.size
+        while left:
+            left -= pump.read_from(_counted, left)
+        file.check()  # a file of no bytes has no part whose end would tell
+        return pump.finish()
+    except StreamBroken as broken:
+        if isinstance(broken.__cause__, FileLost):
+            raise file.lost(broken.__cause__) from None
+        raise
+
+
+def _counted(room: memoryview) -> int:
+    """A file's blocks are only counted here."""
+    return room.nbytes
+
+
 def copy_file(
     path: str | os.PathLike[str],
     open_writer: Callable[..., Target],
     least_block: int,
     progress: Callable[[int, int], object] | None,
 ) -> Receipt | None:
-    """A file into an object.
+    """A file into a writer that keeps it.
 
     Args:
-        open_writer: opens the object, given block_size, progress and total.
+        open_writer: opens it, given block_size, progress and total.
         least_block: bytes of a block; more for a file that would need over 10,000 of them.
         progress: called with bytes done and bytes in all; see ``Bucket.upload``.
 

@@ -13,7 +13,7 @@ static void check_names(void)
         {-3, "OM_E_NOMEM"},    {-4, "OM_E_NETWORK"},    {-5, "OM_E_TIMEOUT"},
         {-6, "OM_E_SERVICE"},  {-7, "OM_E_EXPIRED"},    {-8, "OM_E_CLOCK"},
         {-9, "OM_E_CRC"},      {-10, "OM_E_PROTOCOL"},  {-11, "OM_E_TLS"},
-        {-12, "OM_E_FOREIGN"}, {-13, "OM_E_FULL"},      {-14, "OM_E_UNKNOWN"},
+        {-12, "OM_E_FOREIGN"}, {-13, "OM_E_FULL"},      {-14, "OM_E_FILE"},    {-15, "OM_E_UNKNOWN"},
         {1, "OM_E_UNKNOWN"},   {-1000, "OM_E_UNKNOWN"},
     };
     size_t i;

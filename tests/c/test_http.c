@@ -165,7 +165,7 @@ static void test_large_get(void)
 {
     static char text[1024 * 1024 + 100], out[1024 * 1024];
     size_t head = (size_t)snprintf(text, 100, OKAY "Content-Length: 1048576\r\n\r\n");
-    om__http_request request = {{"GET / HTTP/1.1\r\n\r\n", 18}, {NULL, 0}, 0, 1};
+    om__http_request request = {{"GET / HTTP/1.1\r\n\r\n", 18}, {.at = NULL}, 0, 1};
     om__http_answer answer;
     char answer_head[1024];
     om__http *http;

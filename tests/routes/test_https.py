@@ -68,7 +68,7 @@ def bucket_at(cloud, **options):
     )
 
 
-def test_the_right_authority(certificates):
+def test_the_right_authority(certificates, tmp_path):
     data = bytes(range(256)) * 4000
     with Emulator(
         buckets=["cams"], tls_cert=certificates / "good.pem", tls_key=certificates / "good.key"
@@ -79,7 +79,9 @@ def test_the_right_authority(certificates):
                 f.write(data)
             with bucket.open("live", "ab") as f:
                 f.write(data)
-            for key in ("big", "live"):
+            (tmp_path / "file").write_bytes(data)
+            bucket.upload(tmp_path / "file", "file")  # read in windows while it is encrypted
+            for key in ("big", "live", "file"):
                 with bucket.open(key) as f:
                     assert f.read() == data
             assert bucket.stats()["connections"] <= 5

@@ -196,3 +196,40 @@ def test_missing_and_special_files(bucket: Bucket, tmp_path: Any) -> None:
     for path in (tmp_path, tmp_path / "pipe"):
         with pytest.raises(ValueError, match=r"^path: must be a regular file"):
             bucket.upload(path, "k")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"action": "drop"},
+        {"action": "reset", "body_bytes": 300_000},
+        {"action": "status", "status": 503, "code": "ServiceUnavailable"},
+    ],
+    ids=lambda fault: fault["action"],
+)
+def test_a_part_that_fails_is_read_again(oss_emulator: Any, tmp_path: Any, fault: Any) -> None:
+    oss_emulator.reset()
+    data = os.urandom(1_900_000)
+    (tmp_path / "f").write_bytes(data)
+    with connect(oss_emulator, block_size=600_000, blocks=3) as bucket:
+        oss_emulator.fault(operation="UploadPart", key="k", times=2, **fault)
+        receipt = bucket.upload(tmp_path / "f", "k")
+        with bucket.open("k") as f:
+            assert f.read() == data
+    assert (receipt.size, receipt.crc64) == (len(data), crc64(data))
+    assert receipt.requests > 6  # begun, four parts, completed; and what failed
+
+
+def test_an_upload_that_is_given_up_leaves_nothing(oss_emulator: Any, tmp_path: Any) -> None:
+    oss_emulator.reset()
+    (tmp_path / "f").write_bytes(bytes(700_000))
+    with connect(oss_emulator, block_size=300_000) as bucket:
+        oss_emulator.fault(
+            operation="UploadPart", key="k", action="status", status=403, code="AccessDenied"
+        )
+        with pytest.raises(errors.StreamBroken, match=r"^k: gave up") as caught:
+            bucket.upload(tmp_path / "f", "k")
+        assert isinstance(caught.value.__cause__, errors.AccessDenied)
+        assert list(bucket.list()) == []
+    held = [os.path.realpath(entry.path) for entry in os.scandir("/proc/self/fd")]
+    assert str(tmp_path / "f") not in held
