@@ -74,8 +74,8 @@ class Multipart:
         self.fresh = False
         self.requests = 0
 
-    def put(self, body: memoryview, crc64: int, headers: str) -> Answer:
-        """PutObject: the whole object at once."""
+    def put(self, body: memoryview, crc64: int | None, headers: str) -> Answer:
+        """PutObject: the whole object at once. ``crc64``: as ``part``."""
         return self._settled(lambda: self._sent("", headers, body, crc64))
 
     def begin(self, headers: str) -> None:
@@ -97,8 +97,11 @@ class Multipart:
             raise ProtocolError("the upload id is no word")
         return upload_id
 
-    def part(self, number: int, body: memoryview, crc64: int) -> Part:
+    def part(self, number: int, body: memoryview, crc64: int | None = None) -> Part:
         """UploadPart, from 1 on.
+
+        Args:
+            crc64: that OSS must find; None: of the bytes as they were sent, which costs nothing.
 
         Raises:
             NoSuchUpload.
@@ -108,7 +111,7 @@ class Multipart:
         etag = answer.headers.get("etag", "").strip('"')
         if not etag:
             raise ProtocolError("the answer to a part holds no ETag")
-        return Part(etag, crc64, body.nbytes)
+        return Part(etag, answer.sent_crc64, body.nbytes)
 
     def listed(self) -> dict[int, Part]:
         """ListParts: every part that OSS holds, by its number; without a CRC-64 it does not count.
@@ -231,9 +234,9 @@ class Multipart:
         answer = self._settled(lambda: exchange("GET", self._key, query, out=room))
         return room[: answer.body_len]
 
-    def _sent(self, query: str, headers: str, body: memoryview, crc64: int) -> Answer:
+    def _sent(self, query: str, headers: str, body: memoryview, crc64: int | None) -> Answer:
         answer = self._session.store.exchange("PUT", self._key, query, headers, body)
-        if answer.crc64 != crc64:
+        if answer.crc64 != answer.sent_crc64 or crc64 not in (None, answer.crc64):
             raise IntegrityError(f"{self._key}: OSS holds other bytes than were sent")
         return answer
 

@@ -159,10 +159,9 @@ class _Upload:
     def at_once(self, headers: str) -> Receipt:
         """A file of one block."""
         body = self._source.block(0, memoryview(bytearray(self._source.size)))
-        crc = crc64(body)
         self._gate.pass_through()
-        answer = self._multipart.put(body, crc, headers)
-        return self._receipt(crc, answer)
+        answer = self._multipart.put(body, None, headers)
+        return self._receipt(answer.sent_crc64, answer)
 
     def in_parts(
         self, headers: str, block_size: int, checkpoint: str | os.PathLike[str] | None
@@ -281,7 +280,7 @@ class _Upload:
             try:
                 self._gate.pass_through()
                 body = self._source.block(number, room)
-                part = self._multipart.part(number + 1, body, crc64(body))
+                part = self._multipart.part(number + 1, body)
             except Exception as error:
                 self._fail(error)
                 return
