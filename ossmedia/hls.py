@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from ossmedia.hls_keys import KeyProvider, SegmentCipher
-    from ossmedia.publisher import Bucket
+    from ossmedia.playlist_object import Bucket
     from ossmedia.segments import DroppedSegment, RecordedSegment, Segment
     from ossmedia.session import Session
     from ossmedia.spool import Spool
@@ -50,24 +50,26 @@ class Recorder:
     ``with``: leaving by an exception keeps what was recorded, without the playlist's end.
 
     Objects: one PutObject per segment, ``<prefix>/<day>/<time>-<number>.ts`` (video/mp2t, with its
-    start, duration and number as metadata), and ``<prefix>/index.m3u8``, stored again after each
-    segment. A restart goes on in the same playlist, with EXT-X-DISCONTINUITY; a "vod" or "event"
-    that was closed stays as it is, the next recording's playlist is ``index~g2.m3u8`` and so on
-    (``playlist_key`` says which). That needs the right to read; without it numbers begin at the
-    clock's, so that they only grow, and "vod" and "event" get ``index~<time>.m3u8``.
+    start, duration and number as metadata), and ``<prefix>/index.m3u8``, kept up to date. A restart
+    goes on in the same playlist, with EXT-X-DISCONTINUITY; a "vod" or "event" that was closed stays
+    as it is, the next recording's playlist is ``index~g2.m3u8`` and so on (``playlist_key`` says
+    which). That needs the right to read; without it numbers begin at the clock's, so that they only
+    grow, and "vod" and "event" get ``index~<time>.m3u8``.
 
     With the bucket's spool, segments and playlists go to the disk, and ``on_segment`` hears of them
     then. Give it a policy that refuses ("block", "reject"): what it drops by itself is listed.
 
-    Memory: (max_waiting + 2) segments, and the pre-roll.
+    Memory: (max_waiting + 2) segments, the pre-roll, and of a list that grows 0.5 KB a segment.
 
     Args:
         prefix: of all keys, e.g. "cams/cam-01/live"; one recording at a time.
         mode: "live": the playlist is a window of the last segments; "event": it grows; "vod": it
-            grows, too, and is meant to be watched once it has ended. A list that grows is stored
-            as a whole after each segment, of which it says 58 bytes: with segments of 6 s that is
-            0.7 GB in eight hours, 6 GB in a day. Day and night, record "live": the application
-            server makes lists of any time out of its segments.
+            grows, too, and is meant to be watched once it has ended. What grows is appended to: 58
+            bytes for a segment. With a spool, or where OSS does not append (KMS), it is stored as a
+            whole: a "vod" so rarely that this costs a hundredth of the media, an "event", for whose
+            segments players wait (RFC 8216, 6.2.1), each time: with segments of 6 s that is 0.7 GB
+            in eight hours. Day and night, record "live": the application server makes lists of any
+            time out of its segments.
         video: "h264", "h265", or "": none. audio: "aac" (ADTS), "mp3", or "": none.
         video_config: content of avcC or hvcC, when units have NAL units behind lengths.
         segment_time: seconds, 1-300. Segments begin with key frames and are not longer, rounded,
@@ -227,9 +229,9 @@ class Recorder:
         use timestamps, if there are any.
 
         Args:
-            video: Annex B of any number of pictures, without B-frames: those of H.264 are
-                refused, those of H.265, which only its parameter sets tell from others, would be
-                shown at wrong times. audio: ADTS.
+            video: Annex B of any number of pictures. One that is shown before an earlier one
+                (B-frames) is refused, with all up to the next key frame: their times cannot be
+                counted. audio: ADTS.
             whole: ``video`` ends with a picture; else the next call may bring more of it.
 
         Raises:

@@ -12,13 +12,16 @@ from collections import deque
 
 from ossmedia.clock import from_iso_date, to_iso_date
 
-__all__ = ["CONTENT_TYPE", "MODES", "Entry", "Playlist", "iso_ms", "segment_uri"]
+__all__ = ["CONTENT_TYPE", "MODES", "Entry", "Playlist", "checked_uri", "iso_ms", "segment_uri"]
 
 CONTENT_TYPE = "application/vnd.apple.mpegurl"
 MODES = ("live", "vod", "event")
 TICKS = 90_000  # one second, as MPEG-TS counts
 _NEXT = "#OSSMEDIA-NEXT:"  # a comment for every player; a restart looks there for one segment more
 _MODE = "#OSSMEDIA-MODE:"  # PLAYLIST-TYPE says it of an event only
+_OF_ENTRY = (
+    "#EXTINF:", "#EXT-X-PROGRAM-DATE-TIME:", "#EXT-X-KEY:", "#EXT-X-DISCONTINUITY\n", _NEXT
+)  # fmt: skip
 _NUMBERS = ("TARGETDURATION", "MEDIA-SEQUENCE", "DISCONTINUITY-SEQUENCE")
 
 
@@ -82,7 +85,7 @@ class Playlist:
         self.sequence = sequence
         self.discontinuities = discontinuities
         self.ended = False
-        self.next_uri = ""  # the segment that will be stored next, as far as it is known
+        self.next_uri = ""  # the segment that was announced last, until it comes
         self._entries: deque[Entry] = deque()
         self._texts: deque[str] = deque()
         self._length = 0  # of all entries, in ticks
@@ -103,13 +106,28 @@ class Playlist:
 
     def append(self, entry: Entry) -> None:
         """One more segment; a window lets go of its first ones."""
-        self._texts.append(self._entry_text(entry))
+        self._keep_comment()
+        self._add(entry, self._entry_text(entry))
+
+    def _add(self, entry: Entry, text: str) -> None:
+        self._texts.append(text)
         self._entries.append(entry)
         self._length += entry.duration
         self.expect(entry.duration)
-        self.next_uri = ""
         if self.mode == "live":
             self._slide()
+
+    def announce(self, uri: str) -> None:
+        """A comment for every player: a restart looks for this segment, too."""
+        if uri != self.next_uri:
+            self._keep_comment()
+            self.next_uri = uri
+
+    def _keep_comment(self) -> None:
+        """A list that only grows never takes back a line."""
+        if self.next_uri and self.mode != "live":
+            self._texts.append(f"{_NEXT}{self.next_uri}\n")
+        self.next_uri = ""
 
     def _entry_text(self, entry: Entry) -> str:
         text = "#EXT-X-DISCONTINUITY\n" if entry.discontinuity else ""
@@ -146,10 +164,11 @@ class Playlist:
         if self.discontinuities:
             lines.append(f"#EXT-X-DISCONTINUITY-SEQUENCE:{self.discontinuities}\n")
         lines.append("#EXT-X-INDEPENDENT-SEGMENTS\n")
-        if self._texts and "#EXT-X-PROGRAM-DATE-TIME:" not in self._texts[0]:
+        window = self.mode == "live"
+        if window and self._texts and "#EXT-X-PROGRAM-DATE-TIME:" not in self._texts[0]:
             lines.append(_time_tag(self._entries[0]))
         lines.extend(self._texts)
-        if self.next_uri and not self.ended:
+        if self.next_uri and not (self.ended and window):
             lines.append(f"{_NEXT}{self.next_uri}\n")
         if self.ended:
             lines.append("#EXT-X-ENDLIST\n")
@@ -157,7 +176,8 @@ class Playlist:
 
     @classmethod
     def parse(cls, text: str, mode: str, target_s: int, list_size: int = 5) -> Playlist:
-        """A playlist that ``text`` has written, to be continued.
+        """A playlist that ``text`` has written, to be continued: a list that grows is written with
+        the same lines again.
 
         Args:
             mode, target_s, list_size: of the recording that goes on; a larger target of the text's
@@ -172,8 +192,11 @@ class Playlist:
         made = cls(mode, max(target_s, reader.numbers["TARGETDURATION"]), list_size)
         made.sequence = reader.numbers["MEDIA-SEQUENCE"]
         made.discontinuities = reader.numbers["DISCONTINUITY-SEQUENCE"]
-        for entry in reader.entries:
-            made.append(entry)
+        for entry, lines in reader.entries:
+            made._entry_text(entry)  # what players know of the time behind it
+            made._add(entry, lines)
+        if reader.lines and mode != "live":
+            made._texts.append(reader.lines)
         made.ended = reader.ended
         made.next_uri = reader.next_uri
         return made
@@ -211,7 +234,8 @@ class _Reader:
     """What a playlist's text says; strict, for it was written by ``Playlist.text``."""
 
     def __init__(self, text: str) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[tuple[Entry, str]] = []  # with the lines that say it
+        self.lines = ""  # since the last entry: of the next one, but for comments
         self.numbers = dict.fromkeys(_NUMBERS, 0)
         self.ended = False
         self.mode = ""
@@ -230,23 +254,28 @@ class _Reader:
                 raise ValueError(
                     f"playlist: line {number} is none of ours: {line[:60]!r}"
                 ) from None
-        if self._duration is not None or not self.numbers["TARGETDURATION"]:
+        begun = any(not line.startswith(_NEXT) for line in self.lines.splitlines())
+        if begun or not self.numbers["TARGETDURATION"]:
             raise ValueError("playlist: it ends in an entry, or has no target duration")
+        self.lines = self.lines.removesuffix(f"{_NEXT}{self.next_uri}\n")
 
     def _line(self, line: str) -> None:
         if self.ended:
             raise ValueError
+        whole = f"{line}\n"
+        if not line.startswith("#") or whole.startswith(_OF_ENTRY):
+            self.lines += whole
         if line.startswith("#EXTINF:"):
             self._duration = _ticks(line[8:].removesuffix(","))
         elif line.startswith(_NEXT):
-            self.next_uri = _checked(line[len(_NEXT) :])
+            self.next_uri = checked_uri(line[len(_NEXT) :])
         elif line.startswith(_MODE):
             self.mode = line[len(_MODE) :]
         elif line.startswith("#"):
             tag, _, value = line.removeprefix("#EXT-X-").partition(":")
             self._tag(tag, value)
         else:
-            self._entry(_checked(line))
+            self._entry(checked_uri(line))
 
     def _tag(self, tag: str, value: str) -> None:
         if tag in _NUMBERS:
@@ -266,13 +295,15 @@ class _Reader:
         if self._duration is None:
             raise ValueError
         start_ms = round(self._told * 1000 / TICKS)
-        self.entries.append(Entry(uri, self._duration, start_ms, self._discontinuity, self._key))
+        entry = Entry(uri, self._duration, start_ms, self._discontinuity, self._key)
+        self.entries.append((entry, self.lines))
         self._told += self._duration
         self._duration, self._discontinuity, self._key = None, False, ""
+        self.lines = self.next_uri = ""
 
 
-def _checked(uri: str) -> str:
-    """A name as ``segment_uri`` makes it."""
+def checked_uri(uri: str) -> str:
+    """A name as ``segment_uri`` makes it; any other is a ValueError."""
     day, slash, name = uri.partition("/")
     stamp, dash, rest = name.partition("-")
     number = rest.removesuffix(".ts")

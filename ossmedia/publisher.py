@@ -1,17 +1,19 @@
 """Puts segments and their playlist into OSS so that the playlist always holds: segment first, then
 the playlist that names it.
 
-In flow finished segments, one at a time; out flow objects. Each playlist also says, in a comment,
-which segment comes next, and a restart looks for that one: so no segment that OSS acknowledged is
-missing from the playlist, wherever the process before was killed. It never deletes, renames or
-overwrites a segment, and never continues a playlist that is not its own or has ended.
+In flow finished segments, one at a time; out flow objects. Each segment says in its metadata which
+one comes next, or the playlist does in a comment, and a restart goes along that chain: so no
+segment that OSS acknowledged is missing from the playlist, wherever the process before was killed.
+It never deletes, renames or overwrites a segment, and never continues a playlist that is not its
+own or has ended.
 """
 
 from __future__ import annotations
 
 from ossmedia.clock import chance
 from ossmedia.errors import AccessDenied, MediaError, NetworkError, NotFound, PreconditionFailed
-from ossmedia.playlist import CONTENT_TYPE, TICKS, Entry, Playlist, segment_uri
+from ossmedia.playlist import TICKS, Entry, Playlist, checked_uri, segment_uri
+from ossmedia.playlist_object import PlaylistObject
 from ossmedia.reader import Reader, stat_object
 from ossmedia.retry import Retry
 from ossmedia.segments import RecordedSegment
@@ -20,32 +22,11 @@ from ossmedia.session import Session
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Protocol
-
-    from typing_extensions import Buffer
 
     from ossmedia.hls_keys import SegmentCipher
-    from ossmedia.model import Receipt
+    from ossmedia.playlist_object import Bucket
     from ossmedia.segments import Segment
     from ossmedia.spool import Spool
-
-    class Bucket(Protocol):
-        """What a recording needs of ``ossmedia.Bucket``."""
-
-        @property
-        def name(self) -> str: ...
-
-        def put(
-            self,
-            key: str,
-            data: Buffer,
-            *,
-            content_type: str = "",
-            metadata: dict[str, str] | None = None,
-            headers: dict[str, str] | None = None,
-            replaceable: bool = False,
-        ) -> Receipt | None: ...
-
 
 __all__ = ["Publisher"]
 
@@ -53,6 +34,7 @@ _EPOCH = 1_577_836_800  # 2020-01-01: seconds since then are a number that only 
 _LARGEST = 64 << 20  # bytes of a playlist: weeks
 _LOOKS = 3  # at a playlist that changes while it is read
 _MOST = 1000  # playlists that ended, at one prefix
+_SHARE = 100  # of the media's bytes: what versions of a list that nobody waits for may cost
 
 
 class Publisher:
@@ -90,6 +72,8 @@ class Publisher:
         self._announce = announce
         self._stored = stored
         self._readable = True  # whether a restart could read what is announced
+        self._announced = ""  # the segment that a restart looks for
+        self._media = self._lists = 0  # bytes stored by this recording
         self._gap = False  # the next segment does not go on where the playlist ends
         self.unstored: Segment | None = None  # the one under way
         self._uri = ""  # of the segment under way
@@ -97,6 +81,11 @@ class Publisher:
         self._of_key: dict[str, str] = {}
         self.key = ""  # the playlist's
         self.playlist = self._new()
+        self._object = self._stored_at(self.key)
+
+    def _stored_at(self, key: str, held: bytes = b"", *, appends: bool = True) -> PlaylistObject:
+        appends = appends and not self._live and self._spool is None
+        return PlaylistObject(self._bucket, self._session, key, appends=appends, held=held)
 
     def _new(self, sequence: int = 0) -> Playlist:
         return Playlist(self._mode, self._target_s, self._list_size, sequence)
@@ -112,11 +101,12 @@ class Publisher:
         try:
             for number in range(1, _MOST + 1):
                 self.key = f"{self.prefix}/index{f'~g{number}' if number > 1 else ''}.m3u8"
-                text = self._present(self.key)
-                if text is None:
+                found, appends = self._present(self.key)
+                self._object = self._stored_at(self.key, found or b"", appends=appends)
+                if found is None:
                     self.playlist = self._new()
                     return
-                if self._continue(text):
+                if self._continue(found.decode("utf-8", "replace")):
                     return
         except AccessDenied as error:
             if error.code != "AccessDenied":  # not a right that is missing, but the credentials
@@ -129,23 +119,24 @@ class Publisher:
         else:
             raise MediaError(f"prefix: {_MOST} playlists at {self.prefix!r} have ended")
 
-    def _present(self, key: str) -> str | None:
-        """The newest text of a playlist, in the spool or in OSS; None: there is none."""
+    def _present(self, key: str) -> tuple[bytes | None, bool]:
+        """The newest version of a playlist, in the spool or in OSS, None: there is none; and
+        whether it can be appended to."""
         data, _ = self._waiting(key)
-        if data is None:
-            try:
-                data = self._stored_text(key)
-            except NotFound as error:
-                if error.code == "NoSuchBucket":
-                    raise
-                return None
-        return data.decode("utf-8", "replace")
+        if data is not None:
+            return data, False
+        try:
+            return self._stored_text(key)
+        except NotFound as error:
+            if error.code == "NoSuchBucket":
+                raise
+            return None, True
 
-    def _stored_text(self, key: str) -> bytes:
+    def _stored_text(self, key: str) -> tuple[bytes, bool]:
         for _ in range(_LOOKS):
             try:
                 with Reader(self._session, key) as file:
-                    return file.read(_LARGEST)
+                    return file.read(_LARGEST), file.stat.type == "Appendable"
             except PreconditionFailed as error:  # the last words of a process that has ended
                 changed = error
         raise changed
@@ -168,20 +159,22 @@ class Publisher:
             return False
         found.ended = False
         self.playlist = found
-        if found.next_uri:
-            self._recover(found.next_uri)
+        uri = found.next_uri or (found.entries and self._follows(found.entries[-1].uri))
+        while uri:
+            uri = self._recover(uri)
         self._gap = bool(found.next_sequence)
         return True
 
-    def _recover(self, uri: str) -> None:
-        """The segment that was announced, if it was stored before the playlist could name it."""
+    def _recover(self, uri: str) -> str:
+        """A segment that was announced, if it was stored before the playlist could name it; returns
+        the one that it announces."""
         metadata = self._metadata(f"{self.prefix}/{uri}")
         try:
             start, duration = (int(metadata[f"ossmedia-{n}"]) for n in ("start", "duration"))
             if int(metadata["ossmedia-sequence"]) != self.playlist.next_sequence:
-                return
+                return ""
         except (KeyError, ValueError):
-            return
+            return ""
         key = ""
         if "ossmedia-iv" in metadata:
             uri_of_key = metadata.get("ossmedia-key-uri", "")
@@ -189,6 +182,16 @@ class Publisher:
         ticks = duration * TICKS // 1000
         discontinuity = "ossmedia-discontinuity" in metadata
         self.playlist.append(Entry(uri, ticks, start, discontinuity, key))
+        return self._follows(uri, metadata)
+
+    def _follows(self, uri: str, metadata: dict[str, str] | None = None) -> str:
+        """The segment that this one announces; "": none."""
+        if metadata is None:
+            metadata = self._metadata(f"{self.prefix}/{uri}")
+        try:
+            return checked_uri(metadata.get("ossmedia-next", ""))
+        except ValueError:
+            return ""
 
     def _metadata(self, key: str) -> dict[str, str]:
         data, metadata = self._waiting(key)
@@ -208,6 +211,7 @@ class Publisher:
         self.playlist = self._new(int(now) - _EPOCH if now > _EPOCH else int(chance() * (1 << 24)))
         stamp = segment_uri(round(now * 1000), 0)[9:28]
         self.key = f"{self.prefix}/index{'' if self._live else '~' + stamp}.m3u8"
+        self._object = self._stored_at(self.key)
 
     # -- while recording
 
@@ -229,10 +233,11 @@ class Publisher:
         return (self._announce_this, self._encrypt, self._store, self._list)
 
     def _announce_this(self) -> None:
-        """A segment that no playlist has announced, as the first one of a recording."""
-        if self._readable and self.playlist.next_uri != self._uri:
-            self.playlist.next_uri = self._uri
-            self._put_playlist()
+        """A segment that nothing has announced, as the first one of a recording."""
+        if self._readable and self._announced != self._uri:
+            self.playlist.announce(self._uri)
+            self._store_playlist()
+            self._announced = self._uri
 
     def _encrypt(self) -> None:
         segment, sequence = self.unstored, self.playlist.next_sequence
@@ -254,35 +259,50 @@ class Publisher:
         }
         if segment.discontinuity:
             metadata["ossmedia-discontinuity"] = "1"
+        follows = self._next_uri(sequence + 1)
+        if follows:
+            metadata["ossmedia-next"] = follows
         key = f"{self.prefix}/{self._uri}"
         receipt = self._bucket.put(key, segment.data, content_type="video/mp2t", metadata=metadata)
-        self._gap, self.unstored = False, None
+        self._gap, self.unstored, self._announced = False, None, follows
+        self._media += len(segment.data)
         self.playlist.append(
             Entry(self._uri, segment.duration, segment.start_ms, segment.discontinuity, self._tag)
         )
         self._stored(RecordedSegment(key, sequence, segment, receipt))
 
+    def _next_uri(self, sequence: int) -> str:
+        """Of the next segment, if it is known that it will come and when it begins."""
+        next_ms = self._announce() if self._readable else None
+        return "" if next_ms is None else segment_uri(next_ms, sequence)
+
     def _list(self) -> None:
-        next_ms = self._announce()
-        if next_ms is not None:
-            self.playlist.next_uri = segment_uri(next_ms, self.playlist.next_sequence)
-        self._put_playlist()
+        follows = self._next_uri(self.playlist.next_sequence)
+        if follows and follows == self._announced and self._may_wait():
+            return
+        if follows and follows != self._announced:
+            self.playlist.announce(follows)
+        self._store_playlist()
+        self._announced = follows
+
+    def _may_wait(self) -> bool:
+        """A list that is stored as a whole, and that nobody watches before its end, is stored so
+        rarely that it costs a hundredth of the media; a restart finds what it lacks."""
+        if self._mode != "vod" or self._object.appends:
+            return False
+        return (self._lists + len(self.playlist.text())) * _SHARE > self._media
 
     def end(self) -> None:
         """Nothing follows; players are told, if there is anything at all."""
         if self.playlist.next_sequence or self.playlist.next_uri:
             self.playlist.ended = True
-            self._put_playlist()
+            self._store_playlist()
 
-    def _put_playlist(self) -> None:
-        # No player may be handed an old one; one that still waits in the spool need not be sent.
-        self._bucket.put(
-            self.key,
-            self.playlist.text().encode(),
-            content_type=CONTENT_TYPE,
-            headers={"Cache-Control": "no-cache"},
-            replaceable=True,
-        )
+    def _store_playlist(self) -> None:
+        text = self.playlist.text().encode()
+        self._object.store(text)
+        if not self._object.appends:
+            self._lists += len(text)
 
 
 def _impatient(session: Session) -> Session:

@@ -22,17 +22,38 @@ class Watched(Bucket):
         super().__init__(*arguments, **options)
         self.stored: list[str] = []
         self.texts: dict[str, list[str]] = {}
+        self.sent: dict[str, int] = {}  # bytes of playlists
+        self._grown: dict[str, bytes] = {}  # what is appended to, before it is known to be stored
+        self._call, self._session.call = self._session.call, self._watch  # type: ignore[method-assign]
 
     def put(self, key: str, data: Any, **options: Any) -> Any:
-        text = bytes(data).decode() if key.endswith(".m3u8") else ""
-        for row in Media(text).rows if text else ():
-            named = f"{key.rpartition('/')[0]}/{row['uri']}"
-            assert named in self.stored or self.was_there(named), f"{named} is listed too early"
+        text = self._listed(key, bytes(data)) if key.endswith(".m3u8") else ""
         receipt = super().put(key, data, **options)
         self.stored.append(key)
         if text:
-            self.texts.setdefault(key, []).append(text)
+            self._note(key, text, len(text))
         return receipt
+
+    def _watch(self, method: str, key: str, query: str = "", *rest: Any, **named: Any) -> Any:
+        if method != "POST" or not query.startswith("append&position="):
+            return self._call(method, key, query, *rest, **named)
+        at, more = int(query.partition("=")[2]), bytes(rest[1])
+        before = self._grown.get(key) or (self.body(key) if at else b"")
+        text = self._listed(key, before[:at] + more)
+        self._grown[key] = before[:at] + more
+        answer = self._call(method, key, query, *rest, **named)
+        self._note(key, text, len(more))
+        return answer
+
+    def _listed(self, key: str, data: bytes) -> str:
+        for row in Media(data.decode()).rows:
+            named = f"{key.rpartition('/')[0]}/{row['uri']}"
+            assert named in self.stored or self.was_there(named), f"{named} is listed too early"
+        return data.decode()
+
+    def _note(self, key: str, text: str, sent: int) -> None:
+        self.texts.setdefault(key, []).append(text)
+        self.sent[key] = self.sent.get(key, 0) + sent
 
     def was_there(self, key: str) -> bool:
         return any(row.key == key for row in self.list(key))

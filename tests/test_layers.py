@@ -19,7 +19,7 @@ PYTHON_LEVELS = [
     ["process"],
     ["terminal"],
     ["gate", "checkpoint", "ticket", "vod_fields", "vod_answers"],
-    ["capture_time", "access_units", "clocked", "playlist", "hls_keys"],
+    ["capture_time", "access_units", "picture_order", "clocked", "playlist", "hls_keys"],
     ["generations"],
     ["_core"],
     ["_native"],
@@ -38,7 +38,7 @@ PYTHON_LEVELS = [
     ["spool_commit", "spool_policy"],
     ["spool_link", "spool_ledger", "spool_append", "spool_whole", "spool_drain", "spool_intake"],
     ["spool_writer", "spool"],
-    ["segments", "preroll", "hls_queue", "publisher", "hls_worker", "hls"],
+    ["segments", "preroll", "hls_queue", "playlist_object", "publisher", "hls_worker", "hls"],
     ["bucket"],
     ["vod_transfer"],
     ["vod"],
@@ -75,7 +75,7 @@ SERVER_LEVELS = [
 
 # Lowest first; a source may include the headers of earlier rows and of its own row.
 C_LEVELS = [
-    ["cpu", "error", "harden", "text", "hash", "crc64"],
+    ["cpu", "error", "harden", "text", "hash", "crc64", "body"],
     ["request", "sign", "response", "answer", "endpoint", "blocks", "tls", "net"],
     ["http"],
     ["store"],

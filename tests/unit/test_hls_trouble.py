@@ -281,7 +281,7 @@ def test_segments_are_encrypted_with_the_keys_of_the_provider(bucket: Watched) -
 def test_an_encrypted_segment_is_found_again_with_its_key(bucket: Watched, cloud: Any) -> None:
     key = SegmentKey("day", bytes(16), "https://keys.example/day")
     options = {**QUICK, "key_provider": lambda *_: key}
-    cloud.fault("status", status=403, code="AccessDenied", key="*.m3u8", method="PUT", after=2)
+    cloud.fault("status", status=403, code="AccessDenied", key="*.m3u8", method="POST", after=2)
     with pytest.raises(StreamBroken):
         with bucket.record_hls(PREFIX, "event", **options) as recorder:
             feed(recorder, 0, 2)
