@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 
-from ossmedia.access_units import AccessUnits, AdtsFrames, has_b_slices
+from ossmedia.access_units import AccessUnits, AdtsFrames
 from ossmedia.errors import MediaError
+from ossmedia.picture_order import PictureOrder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = ["ClockedFrames", "FrameClock"]
 TICKS = 90_000  # one second
 _APART = 5 * TICKS  # how far the tracks may be from one another
 _TOGETHER = 8  # audio frames of one PES packet: each packet costs up to 200 bytes
+_INSTEAD = "use write_video with pts and dts, or an encoder's setting without them (ffmpeg: -bf 0)"
 _SAMPLES = 1024  # of one AAC frame's block
 
 
@@ -101,7 +103,8 @@ class ClockedFrames:
     ) -> None:
         if codec and fps is None:
             raise ValueError("fps: needed for frames that come without timestamps")
-        self._h264 = codec == "h264"
+        self._order = PictureOrder(codec)
+        self._reordered = self._told = False  # in this group of pictures; in the one before, too
         self._units = AccessUnits(codec) if codec else None
         self._frames = AdtsFrames()
         self._video = FrameClock(25 if fps is None else fps)
@@ -132,11 +135,22 @@ class ClockedFrames:
         for unit in units:
             time = self._video.tick()
             self._sound(frames, time)
-            if self._h264 and has_b_slices(unit):
-                self._failed(MediaError("video: B-frames need timestamps: use write_video"))
-            else:
+            if self._in_order(unit):
                 self._write_video(unit, time)
         self._sound(frames, None)
+
+    def _in_order(self, unit: bytes) -> bool:
+        """Whether a picture is shown after all that came before: else its place is not its time,
+        and what follows may need it, up to the next key frame."""
+        key, back = self._order.look(unit)
+        if key:
+            self._told, self._reordered = self._reordered, False
+        if back and not self._reordered:
+            self._reordered = True
+            if not self._told:
+                text = "pictures out of the order of display (B-frames) need timestamps"
+                self._failed(MediaError(f"video: {text}: {_INSTEAD}"))
+        return not self._reordered
 
     def _take_units(self, data: Data, whole: bool) -> list[bytes]:
         assert self._units is not None

@@ -133,17 +133,66 @@ def test_audio_catches_up_too() -> None:
     assert len(sink.errors) == 1
 
 
-def test_b_frames_are_refused() -> None:
-    stream = encoded(
-        "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25:duration=1", "-c:v", "libx264",
-        "-bf", "2", "-g", "25",
+REORDERED = (
+    "video: pictures out of the order of display (B-frames) need timestamps: "
+    "use write_video with pts and dts, or an encoder's setting without them (ffmpeg: -bf 0)"
+)
+
+
+def clip(codec: str, *settings: str, seconds: int = 3) -> bytes:
+    source = f"testsrc2=size=160x120:rate=25:duration={seconds}"
+    return encoded(
+        "-f", "lavfi", "-i", source, "-c:v", codec, "-g", "25", *settings,
+        kind="hevc" if codec == "libx265" else "h264",
     )  # fmt: skip
-    sink = Sink()
-    sink.frames.write(stream)
-    assert {str(error) for error in sink.errors} == {
-        "video: B-frames need timestamps: use write_video"
-    }
-    assert len(sink.errors) + len(sink.of("video")) == 25
+
+
+@pytest.mark.parametrize(
+    ("codec", "settings"),
+    [
+        ("libx264", ("-bf", "2")),
+        ("libx265", ("-x265-params", "log-level=none:bframes=2:open-gop=0")),
+        ("libx265", ("-x265-params", "log-level=none:bframes=4:open-gop=1:b-pyramid=1")),
+    ],
+)
+def test_b_frames_are_refused_up_to_the_next_key_frame(
+    codec: str, settings: tuple[str, ...]
+) -> None:
+    """One error tells what to do; of each group the pictures up to the first such one are left."""
+    sink = Sink("h265" if codec == "libx265" else "h264")
+    sink.frames.write(clip(codec, *settings))
+    assert [str(error) for error in sink.errors] == [REORDERED]
+    assert 3 <= len(sink.of("video")) < 40
+    assert {round(pts / S) for pts, _ in sink.of("video")} >= {0, 1, 2}
+    sink.frames.write(clip(codec, *_WITHOUT[codec]))
+    assert len(sink.errors) == 1
+    assert [pts for pts, _ in sink.of("video")][-75:] == [n * 3600 for n in range(75, 150)]
+    sink.frames.write(clip(codec, *settings))
+    assert [str(error) for error in sink.errors] == [REORDERED] * 2
+
+
+_WITHOUT = {
+    "libx264": ("-bf", "0"),
+    "libx265": ("-x265-params", "log-level=none:bframes=0"),
+}
+
+
+@pytest.mark.parametrize(
+    ("codec", "settings"),
+    [
+        *_WITHOUT.items(),
+        ("libx265", ("-x265-params", "log-level=none:bframes=0:keyint=600")),  # its count wraps
+        ("libx265", ("-x265-params", "log-level=none:bframes=0:temporal-layers=1")),
+        ("libx265", ("-x265-params", "log-level=none:bframes=0:slices=2:uhd-bd=0")),
+        ("libx265", ("-pix_fmt", "yuv444p", "-x265-params", "log-level=none:bframes=0")),
+    ],
+)
+def test_streams_without_b_frames_are_taken(codec: str, settings: tuple[str, ...]) -> None:
+    sink = Sink("h265" if codec == "libx265" else "h264")
+    seconds = 12 if "keyint" in settings[-1] else 2
+    sink.frames.write(clip(codec, *settings, seconds=seconds))
+    assert sink.errors == []
+    assert len(sink.of("video")) == 25 * seconds
 
 
 def test_rubbish_between_frames_is_told_and_the_rest_goes_on() -> None:
