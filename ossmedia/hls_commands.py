@@ -11,6 +11,7 @@ import json
 import os
 import select
 import sys
+from collections import deque
 
 from ossmedia.clocked import ClockedFrames
 from ossmedia.errors import MediaError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["record_hls"]
 
 _PIECE = 64 << 10  # bytes of one read
+_AHEAD = 4 << 20  # bytes of one stream that wait for the other
 
 
 class _Report:
@@ -97,20 +99,49 @@ def _open(path: str) -> int:
 
 
 def _pour(sources: list[int], frames: ClockedFrames) -> None:
-    """Reads whichever can be read; of both, the one whose frames are behind."""
-    video, open_ones = sources[0], list(sources)
+    """Reads whichever can be read, and writes it in the order of time."""
+    open_ones = list(sources)
+    held: dict[int, deque[bytes]] = {source: deque() for source in sources}
     with StopKey(True) as key:
-        while open_ones and key.wait(*open_ones):
-            ready = select.select(open_ones, [], [], 0)[0]
-            behind = video if frames.video_time <= frames.audio_time else sources[-1]
-            source = behind if behind in ready else ready[0]
-            data = os.read(source, _PIECE)
-            if not data:
-                open_ones.remove(source)
-            elif source == video:
-                frames.write(video=data, whole=False)
-            else:
-                frames.write(audio=data, whole=False)
-            if video not in open_ones and frames.audio_time > frames.video_time:
-                break  # sound without pictures
+        while wanted := [one for one in open_ones if _size(held[one]) < _AHEAD]:
+            if not key.wait(*wanted):
+                break
+            for source in select.select(wanted, [], [], 0)[0]:
+                data = os.read(source, _PIECE)
+                if data:
+                    held[source].append(data)
+                else:
+                    open_ones.remove(source)
+            if not _feed(frames, sources, held, open_ones):
+                break
+    _feed(frames, sources, held, [])
     frames.write()
+
+
+def _feed(
+    frames: ClockedFrames, sources: list[int], held: dict[int, deque[bytes]], open_ones: list[int]
+) -> bool:
+    """Writes what was read. What is ahead of a stream that is still open waits for that, as long
+    as it is not too much. False: only sound without pictures could follow."""
+    video, audio = sources[0], sources[-1]
+    while True:
+        first, other = video, audio
+        if frames.audio_time < frames.video_time:
+            first, other = audio, video
+        if not held[first]:
+            if first in open_ones and _size(held[other]) < _AHEAD:
+                return True
+            if first == video and video not in open_ones and frames.audio_time > frames.video_time:
+                return False
+            first = other
+        if not held[first]:
+            return True
+        data = held[first].popleft()
+        if first == video:
+            frames.write(video=data, whole=False)
+        else:
+            frames.write(audio=data, whole=False)
+
+
+def _size(pieces: deque[bytes]) -> int:
+    return sum(map(len, pieces))

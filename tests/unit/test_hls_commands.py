@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ossmedia import Bucket
+from ossmedia.hls_commands import _pour
 from tests.elementary import camera, encoded, tone
 from tests.hls_rules import Media, check_playlist
 from tests.hls_segments import check_segments
@@ -84,21 +86,87 @@ def test_standard_input(
     assert check(bucket) == []
 
 
+@pytest.mark.parametrize("first", ["v", "a"])
 def test_two_pipes_of_one_program_do_not_block_one_another(
-    bucket: Bucket, cloud: Any, tmp_path: Path
+    bucket: Bucket, tmp_path: Path, first: str
 ) -> None:
-    """One writer gives all video first, the other all sound; and each pipe holds 64 KiB."""
-    pipes = {tmp_path / "v": camera(8), tmp_path / "a": tone(8)}
-    writers = []
-    for path, data in pipes.items():
+    """The program gives all of one first, then all of the other; and each pipe holds 64 KiB."""
+    streams = {"v": camera(12), "a": tone(12)}
+    pipes = {name: tmp_path / name for name in streams}
+    for path in pipes.values():
         os.mkfifo(path)
-        writers.append(threading.Thread(target=path.write_bytes, args=(data,)))
-        writers[-1].start()
-    video, audio = pipes
-    assert run("record", "--hls", video, URL, "--audio", audio, "--segment-time", 2, "-q") == 0
-    for writer in writers:
-        writer.join()
+
+    def write() -> None:
+        with pipes["v"].open("wb") as video, pipes["a"].open("wb") as audio:
+            sinks = {"v": video, "a": audio}
+            for name in sorted(streams, key=lambda name: name != first):
+                sinks[name].write(streams[name])
+                sinks[name].close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    words = ("--audio", pipes["a"], "--segment-time", 2, "--mode", "event", "-q")
+    assert run("record", "--hls", pipes["v"], URL, *words) == 0
+    writer.join()
     assert check(bucket) == []
+    assert [row["seconds"] for row in Media(body(bucket, INDEX).decode()).rows] == [2.0] * 6
+
+
+class Sink:
+    """What would be recorded: bytes of each, in their order."""
+
+    video_time = audio_time = 0
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+
+    def write(self, video: bytes = b"", audio: bytes = b"", *, whole: bool = True) -> None:
+        self.order += ["video"] * bool(video) + ["audio"] * bool(audio)
+        self.video_time += 60 * bool(video)
+        self.audio_time += 25 * bool(audio)
+
+
+def test_a_sound_that_never_comes_does_not_hold_pictures_back_for_ever() -> None:
+    """Its pipe stays open: pictures wait for it in 4 MiB of memory, and then no more."""
+    (video, to_video), (audio, to_audio) = os.pipe(), os.pipe()
+    sink, pieces = Sink(), 100
+
+    def write() -> None:
+        with os.fdopen(to_video, "wb") as out:
+            out.write(bytes(pieces << 16))
+        end = time.monotonic() + 20
+        while sink.order.count("video") < pieces - 64 and time.monotonic() < end:
+            time.sleep(0.001)
+        os.close(to_audio)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    _pour([video, audio], sink)  # type: ignore[arg-type]
+    writer.join()
+    assert set(sink.order) == {"video"}
+    os.close(video)
+    os.close(audio)
+
+
+def test_the_stream_that_is_behind_comes_first() -> None:
+    (video, to_video), (audio, to_audio) = os.pipe(), os.pipe()
+    for sink, pieces in ((to_video, 3), (to_audio, 10)):
+        with os.fdopen(sink, "wb") as out:
+            out.write(bytes(pieces))
+    order = Sink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ossmedia.hls_commands._PIECE", 1)
+        _pour([video, audio], order)  # type: ignore[arg-type]
+    assert order.order == [
+        "video",
+        *["audio"] * 3,
+        "video",
+        *["audio"] * 2,
+        "video",
+        *["audio"] * 3,
+    ]
+    os.close(video)
+    os.close(audio)
 
 
 def test_a_second_run_goes_on(bucket: Bucket, files: tuple[Path, Path]) -> None:
@@ -139,7 +207,7 @@ def test_b_frames_are_refused(
     source = "testsrc2=size=160x120:rate=25:duration=1"
     path.write_bytes(encoded("-f", "lavfi", "-i", source, "-c:v", "libx264", "-bf", "2"))
     assert run("record", "--hls", path, URL) == 1
-    assert "B-frames need timestamps" in capsys.readouterr().err
+    assert "(B-frames) need timestamps" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
