@@ -9,7 +9,7 @@ import pytest
 from tests.routes.hls_kills import Kills
 
 
-@pytest.mark.parametrize("mode", ["event", "live"])
+@pytest.mark.parametrize("mode", ["event", "live", "vod"])
 def test_killed_again_and_again(cloud: Any, mode: str) -> None:
     cloud.fault("stall", operation="PutObject", when="after", seconds=0.004, times=0)
     kills = Kills(cloud, mode)
