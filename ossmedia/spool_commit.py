@@ -30,6 +30,19 @@ __all__ = ["Committer"]
 _PAUSE_S = 1.0  # a disk that fails is tried again so seldom, unless somebody asks
 
 
+class _Made:
+    """What a round has made durable of one object, and the state is to know: ``complete`` files;
+    ``ended``: the object itself; ``damage``: what was lost on the way, "" if nothing."""
+
+    __slots__ = ("complete", "damage", "ended", "item")
+
+    def __init__(self, item: Item, complete: list[Extent], ended: bool, damage: str) -> None:
+        self.item = item
+        self.complete = complete
+        self.ended = ended
+        self.damage = damage
+
+
 class Committer:
     """One thread for one spool, started at the first byte.
 
@@ -58,6 +71,7 @@ class Committer:
         self._settle = settle
         self._changed = threading.Condition()
         self._dirty: dict[int, Item] = {}
+        self._urgent: dict[int, Item] = {}
         self._garbage: list[Extent] = []
         self._stuck: list[Extent] = []  # could not be unlinked; tried again with the next ones
         self._asked = self._served = 0
@@ -71,6 +85,13 @@ class Committer:
         with self._changed:
             self._dirty[item.id] = item
             self._start()
+            self._changed.notify_all()
+
+    def hurry(self, item: Item) -> None:
+        """The object has many bytes that are not durable: it is not to wait for the interval's end,
+        when the disk would have them all at once."""
+        with self._changed:
+            self._urgent[item.id] = item
             self._changed.notify_all()
 
     def discard(self, extents: Iterable[Extent], *, at_once: bool = False) -> None:
@@ -123,20 +144,23 @@ class Committer:
             self._thread.start()
 
     def _run(self) -> None:
+        end: float | None = None  # when all that is dirty must be made durable
         while True:
             with self._changed:
-                while not (self._dirty or self._garbage or self._due() or self._closing):
+                while not (self._dirty or self._garbage or self._due()):
                     self._clock.wait(self._changed, None)
-                pause = max(self._interval_s, _PAUSE_S) if self.error else self._interval_s
-                end = self._clock.monotonic() + pause
-                while not self._due() and (left := end - self._clock.monotonic()) > 0:
+                if end is None:
+                    pause = max(self._interval_s, _PAUSE_S) if self.error else self._interval_s
+                    end = self._clock.monotonic() + pause
+                while not (self._due() or self._urgent) and (left := self._left(end)) > 0:
                     self._clock.wait(self._changed, left)
+                every = self._due() or self._left(end) <= 0
                 asked, last = self._asked, self._closing
-                dirty, self._dirty = list(self._dirty.values()), {}
-                garbage, self._garbage = self._garbage, []
+                dirty, garbage = self._taken(every)
+                end = end if self._dirty else None
             failed = self._round(dirty, garbage)
             with self._changed:
-                self.error = failed
+                self.error = failed if every else failed or self.error
                 self._served = asked
                 for waiting, outcome in self._outcomes.items():
                     if waiting <= asked and outcome is None:
@@ -145,33 +169,54 @@ class Committer:
                 if last:
                     return
 
+    def _left(self, end: float) -> float:
+        return end - self._clock.monotonic()
+
+    def _taken(self, every: bool) -> tuple[list[Item], list[Extent]]:
+        """What a round is to do; the lock is held."""
+        urgent, self._urgent = self._urgent, {}
+        chosen = self._dirty if every else {i: o for i, o in self._dirty.items() if i in urgent}
+        self._dirty = {i: o for i, o in self._dirty.items() if i not in chosen}
+        garbage, self._garbage = self._garbage, []
+        return list(chosen.values()), garbage
+
     def _due(self) -> bool:
         return self._asked > self._served or self._closing
 
     def _round(self, dirty: list[Item], garbage: list[Extent]) -> str:
         """Returns what failed; "" when nothing did. What was not made durable stays dirty, so that
         every later round fails until it is."""
-        failed = ""
+        failed, made = "", []
         for item in dirty:
             try:
-                self._commit(item)
+                made.append(self._commit(item))
             except Exception as error:
                 failed = failed or f"{item.key}: {error}"
-                with self._changed:
-                    self._dirty.setdefault(item.id, item)
+                self._again([item])
+        failed = failed or next((f"{one.item.key}: {one.damage}" for one in made if one.damage), "")
+        news = [one for one in made if one.complete or one.ended]
         try:
+            if news:
+                self._seal(news)
             self._settle()
-            if garbage:
+            if garbage:  # the seal alone syncs nothing if its objects have left meanwhile
                 self._state.sync()
         except OSError as error:
             failed = failed or str(error)
+            self._again(one.item for one in news)
             with self._changed:
                 self._garbage += garbage
         else:
             self._throw_away([*self._stuck, *garbage])
         return failed
 
-    def _commit(self, item: Item) -> None:
+    def _again(self, items: Iterable[Item]) -> None:
+        with self._changed:
+            for item in items:
+                self._dirty.setdefault(item.id, item)
+
+    def _commit(self, item: Item) -> _Made:
+        """Its bytes are on stable storage when this returns. Raises OSError."""
         files, end, grown = item.unsynced()
         self._freed(-grown)
         damages: list[Damaged] = []
@@ -185,14 +230,18 @@ class Committer:
             self._freed(-grown)
             self._sync_files(files)
         complete = item.synced(files, end)
-        ended = item.ended and item.durable == item.end
-        if not item.gone and (complete or (ended and not item.recorded)):
-            self._state.seal(item, complete)
-            item.recorded = ended
-            for extent in complete:
+        ended = item.ended and item.durable == item.end and not item.recorded
+        # Once: who asked was promised these bytes.
+        damage = f"lost before they were durable: {damages[0]}" if damages else ""
+        return _Made(item, complete, ended, damage)
+
+    def _seal(self, made: list[_Made]) -> None:
+        """One transaction, and one sync, for all objects of a round. Raises SpoolError."""
+        self._state.seal((one.item, one.complete, one.ended) for one in made if not one.item.gone)
+        for one in made:
+            one.item.recorded = one.item.recorded or one.ended
+            for extent in one.complete:
                 extent.sealed = True
-        if damages:  # once: who asked was promised these bytes
-            raise OSError(f"lost before they were durable: {damages[0]}")
 
     def _lost(self, item: Item, found: list[Damaged], damages: list[Damaged]) -> None:
         """What even the kernel does not hold any more. The item's lock is held."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Intake"]
 
+_AT_ONCE = 8 << 20  # bytes of an object that are made durable without waiting for the interval
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -124,6 +125,8 @@ class Intake:
     def _tell(self, item: Item, start: int, first: bool) -> None:
         if first:
             self._committer.mark(item)
+        if start // _AT_ONCE != item.end // _AT_ONCE:
+            self._committer.hurry(item)
         block = int(item.options["block_size"])
         if item.waiting_since is None:
             item.waiting_since = self._clock.monotonic()

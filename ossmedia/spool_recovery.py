@@ -141,7 +141,7 @@ class Recovery:
                 os.fdatasync(fd)
             finally:
                 os.close(fd)
-        self._state.seal(item, fresh)
+        self._state.seal([(item, fresh, True)])
         for extent in fresh:
             extent.sealed = True
         item.durable = item.end

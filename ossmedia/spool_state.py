@@ -20,7 +20,7 @@ from ossmedia.spool_values import Delivered, Tombstone, Totals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from ossmedia.model import Receipt
@@ -70,6 +70,7 @@ class State:
         self._lock = allocate_lock()
         self._path = path
         self._stones = 0
+        self.told: Callable[[Iterable[Tombstone]], object] | None = None  # of what was dropped
         self.made = not os.path.exists(path)
         if read_only and self.made:
             raise SpoolError(f"{path}: there is no spool")
@@ -223,11 +224,14 @@ class State:
         first = (text, (*values, json.dumps(item.options), size))
         self._change(True, first, *(_file(item, extent) for extent in extents))
 
-    def seal(self, item: Item, extents: Iterable[Extent]) -> None:
-        """These files are complete and durable; and so is the object, once it has ended."""
-        changes = [_file(item, extent) for extent in extents]
-        if item.ended:
-            changes.append(("UPDATE items SET size = ? WHERE id = ?", (item.end, item.id)))
+    def seal(self, sealed: Iterable[tuple[Item, Iterable[Extent], bool]]) -> None:
+        """Of each object these files are complete and durable, and, if so said, so is the
+        object."""
+        changes: list[Change] = []
+        for item, extents, ended in sealed:
+            changes += [_file(item, extent) for extent in extents]
+            if ended:
+                changes.append(("UPDATE items SET size = ? WHERE id = ?", (item.end, item.id)))
         self._change(True, *changes)
 
     def place(self, item: Item, options: dict[str, Any]) -> None:
@@ -240,11 +244,11 @@ class State:
         self._change(durable, _progress(item))
 
     def release(self, item: Item, extents: Iterable[Extent]) -> None:
-        """These files are no longer needed; the caller unlinks them afterwards."""
+        """These files are no longer needed; the caller unlinks them once that is durable."""
         numbers = [extent.number for extent in extents]
         first = max(numbers) + 1
         text = "UPDATE items SET first_file = max(first_file, ?) WHERE id = ?"
-        self._change(True, _progress(item), (text, (first, item.id)), *_forgotten(item, numbers))
+        self._change(False, _progress(item), (text, (first, item.id)), *_forgotten(item, numbers))
 
     def drop(
         self,
@@ -261,10 +265,15 @@ class State:
         Args:
             reserve: a full disk is no reason to fail.
         """
-        numbers = [extent.number for extent in extents]
+        lost, numbers = list(lost), [extent.number for extent in extents]
         moved = [_progress(item)] if progress else []
         changes = (*_tombstones(lost), *_forgotten(item, numbers), *moved)
         self._change(durable, *changes, reserve=reserve)
+        self._tell(lost)
+
+    def _tell(self, lost: list[Tombstone]) -> None:
+        if self.told is not None and lost:
+            self.told(lost)
 
     def finish(
         self,
@@ -275,6 +284,7 @@ class State:
         durable: bool,
     ) -> None:
         """The object leaves the spool, with its receipt if it was stored."""
+        lost = list(lost)
         changes = _tombstones(lost)
         if receipt is not None:
             stones = [*self.tombstones(item.id), *lost]
@@ -293,6 +303,7 @@ class State:
             ("DELETE FROM items WHERE id = ?", (item.id,)),
             ("DELETE FROM files WHERE item = ?", (item.id,)),
         )
+        self._tell(lost)
 
     def sync(self) -> None:
         """Makes every change so far durable."""

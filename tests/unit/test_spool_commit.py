@@ -366,3 +366,57 @@ def test_the_state_uses_its_reserve_when_the_disk_is_full(folder, monkeypatch):
         spool.put("cams", "k", DATA)
         assert held(spool, "k") == DATA
         assert not reserve.exists()
+
+
+def test_a_round_has_one_durable_change_for_all_objects(folder, calls):
+    with lawful(folder, commit_interval=3600.0, file_size=65_536) as spool:
+        files = [spool.open("cams", f"k{number}", "ab") for number in range(20)]
+        for f in files:
+            f.write(DATA[:100_000])
+            f.write(b"more")
+        del calls[:]
+        spool.commit()
+        assert calls.count("durable") == 1
+        assert sum(call.startswith("fdatasync") for call in calls) >= 20
+        assert calls[-1] == "durable"  # after every byte that it speaks of
+        assert all(item.extents[0].sealed for item in spool._shelf.all())
+        for f in files:
+            f.close()
+
+
+def test_many_bytes_do_not_wait_for_the_interval(folder):
+    """Else a fast writer leaves all of them to the disk for the end."""
+    piece = DATA[:100_000]
+    with lawful(folder, commit_interval=3600.0) as spool:
+        with spool.open("cams", "few", "ab") as few, spool.open("cams", "many", "ab") as many:
+            few.write(piece)
+            for _ in range(84):
+                many.write(piece)
+            quiet, item = spool._shelf.all()
+            until(lambda: item.durable > 0)
+            assert item.durable >= 8 << 20
+            assert quiet.durable == 0
+
+
+def test_files_go_after_a_sync_whatever_else_the_round_seals(folder, calls, monkeypatch):
+    """Sealing objects that have left meanwhile changes nothing, and so syncs nothing."""
+    sync = State.sync
+
+    def synced(self):
+        sync(self)
+        calls.append("sync")
+
+    monkeypatch.setattr(State, "sync", synced)
+    with lawful(folder, commit_interval=3600.0, file_size=65_536) as spool:
+        gone, f = spool.open("cams", "gone", "ab"), spool.open("cams", "k", "ab")
+        for file in (gone, f):
+            file.write(DATA[:100_000])
+            file.write(b"more")
+        with spool._committer._changed:  # both in one round
+            gone.abort()
+            del calls[:]
+        until(lambda: calls.count("unlink 0000000000000001-000000.oms"))
+        first = calls.index("unlink 0000000000000001-000000.oms")
+        assert "sync" in calls[:first]
+        assert "fdatasync 0000000000000002-000000.oms" in calls[:first]
+        f.close()
