@@ -19,6 +19,7 @@ from ossmedia.spool_intake import Intake
 from ossmedia.spool_item import Item
 from ossmedia.spool_ledger import Ledger, log
 from ossmedia.spool_link import Link
+from ossmedia.spool_news import News
 from ossmedia.spool_owner import Owner, bytes_in, files_in, prepare_folder
 from ossmedia.spool_policy import POLICIES, Policy
 from ossmedia.spool_reading import Damaged
@@ -42,6 +43,7 @@ __all__ = ["Spool"]
 
 MIB = 1 << 20
 LARGEST = 1 << 50
+_JOIN_S = 2.0  # a callback that takes longer is left behind
 LARGEST_PUT = 8 << 20  # bytes that a delivery holds in memory: longer objects go in parts
 
 
@@ -65,6 +67,10 @@ class Spool:
         unfinished: an object that a killed process never closed: "deliver" what there is of it, or
             "discard" it with a tombstone (appended ones are always delivered).
         file_size: bytes of one data file, at least 64 KiB; at most a quarter of max_bytes.
+        on_drop: called with each ``Tombstone`` that is written after the opening.
+        on_pressure: called with True when three quarters of ``max_bytes`` are taken or there was no
+            room, with False when at most half is taken again. Both are called from a thread of
+            their own: nothing waits for them, and what they raise is logged.
         clock: see ``ossmedia.clock.Clock``.
 
     Raises:
@@ -83,6 +89,8 @@ class Spool:
         *,
         unfinished: str = "deliver",
         file_size: int = 8 << 20,
+        on_drop: Callable[[Tombstone], object] | None = None,
+        on_pressure: Callable[[bool], object] | None = None,
         clock: Clock = SYSTEM,
     ) -> None:
         _one_of("policy", policy, POLICIES)
@@ -106,6 +114,8 @@ class Spool:
         self._notes = found.notes
         for note in found.notes:
             log("warning", "spool: %s", note)
+        self._news = News(on_drop, on_pressure)
+        self._state.told = self._news.dropped
         self._build(found, max_bytes, min_free, policy, order, interval_s, file_size)
 
     def _build(
@@ -121,7 +131,7 @@ class Spool:
         data, clock = os.path.join(self._folder, "data"), self._clock
         self._shelf = Shelf(found.items, self._state.totals(), order)
         used = bytes_in(data) + bytes_in(self._quarantine)
-        self._room = Room(data, used, max_bytes, min_free, clock)
+        self._room = Room(data, used, max_bytes, min_free, clock, self._news.pressed)
         self._committer = Committer(
             self._state, data, clock, interval_s, freed=self._room.freed, settle=self._settle
         )
@@ -346,6 +356,7 @@ class Spool:
                 item.close()
         self._state.close()
         self._owner.release()
+        self._news.close(_JOIN_S)
 
     def __enter__(self) -> Self:
         self._check()

@@ -266,6 +266,8 @@ class Drain:
             item.final = True
         elif delay is None or self._hopeless(item, link, error, now):
             self._seldom(item, error, now)
+        elif isinstance(error, SpoolError):  # OSS has nothing to do with it: others may go on
+            item.not_before = now + min(delay, _LONGEST_DELAY_S)
         else:
             self._not_before = now + min(delay, _LONGEST_DELAY_S)
         log("warning", "spool: %s: %s", item.key, error)

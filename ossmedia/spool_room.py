@@ -13,6 +13,8 @@ from ossmedia.spool_blocks import BLOCK_HEADER, FILE_HEADER, LARGEST_BLOCK, PAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ossmedia.clock import Clock
 
 __all__ = ["Room", "footprint"]
@@ -33,9 +35,19 @@ class Room:
 
     Args:
         used: taken already. max_bytes: the bound. min_free: what must stay free in the file system.
+        pressed: told True when three quarters are taken or there was no room, False when at most
+            half is taken again.
     """
 
-    def __init__(self, folder: str, used: int, max_bytes: int, min_free: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        folder: str,
+        used: int,
+        max_bytes: int,
+        min_free: int,
+        clock: Clock,
+        pressed: Callable[[bool], object],
+    ) -> None:
         self.used = used
         self.max_bytes = max_bytes
         self.changed = threading.Condition()
@@ -44,20 +56,35 @@ class Room:
         self._clock = clock
         self._waiting = 0
         self._grant = 0  # of the file system's free bytes, how many may go before the next look
+        self._pressed = pressed
+        self._high = False
         self._closed_until = 0.0  # the disk itself said that it is full
 
     def take(self, size: int) -> bool:
         """Sets so many bytes aside; False: there is no room."""
         with self.changed:
-            if self.used + size > self.max_bytes:
-                return False
-            if self._closed_until and self._clock.monotonic() < self._closed_until:
-                return False
-            if self._grant < size and not self._look(size):
-                return False
-            self._grant -= size
-            self.used += size
-            return True
+            taken = self._take(size)
+            self._mark(full=not taken)
+            return taken
+
+    def _mark(self, *, full: bool = False) -> None:
+        """Tells when room gets scarce, and when there is enough again. The lock is held."""
+        most = self.max_bytes
+        high = full or self.used * (2 if self._high else 4) > most * (1 if self._high else 3)
+        if high != self._high:
+            self._high = high
+            self._pressed(high)
+
+    def _take(self, size: int) -> bool:
+        if self.used + size > self.max_bytes:
+            return False
+        if self._closed_until and self._clock.monotonic() < self._closed_until:
+            return False
+        if self._grant < size and not self._look(size):
+            return False
+        self._grant -= size
+        self.used += size
+        return True
 
     def _look(self, size: int) -> bool:
         try:
@@ -78,6 +105,8 @@ class Room:
         """So many of the bytes set aside were not needed."""
         with self.changed:
             self.used -= size
+            if self._high:
+                self._mark()
             if self._waiting:
                 self.changed.notify_all()
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 
 from ossmedia._native import crc64, crc64_combine
-from ossmedia.errors import CallbackFailed, ObjectExists, OssMediaError
+from ossmedia.errors import CallbackFailed, ObjectExists, OssMediaError, SpoolError
 from ossmedia.model import Generation, Receipt
 from ossmedia.multipart import NoSuchUpload
 from ossmedia.spool_link import FORBID, Parts, absent, denied
@@ -59,6 +59,7 @@ class Whole:
         self._stands = False  # an object stood there when the upload was to begin
         self._read = 0  # bytes that are in parts, sent or waiting
         self._crc = 0  # of those
+        self._receipt: Receipt | None = None  # OSS has all of it; the state could not be told
 
     def ready(self, _now: float) -> float | None:
         """Seconds until there is something to do; None: not before more is written."""
@@ -73,6 +74,8 @@ class Whole:
             OssMediaError: it failed; the next step goes on from there.
         """
         item = self.item
+        if self._receipt is not None:
+            return self._ledger.finish(item, self._receipt)
         try:
             if item.ended and item.end <= self._block and not self._upload.upload_id:
                 return self._put()
@@ -170,7 +173,15 @@ class Whole:
             self._upload.upload_id, self._stands = _NO_UPLOAD, True
             return
         self._stands = False
-        self._ledger.save(item, durable=False, upload_id=self._upload.upload_id)
+        self._remember(upload_id=self._upload.upload_id)
+
+    def _remember(self, **news: object) -> None:
+        """For a later process, which without it sends parts again that OSS has: no reason to send
+        none from a disk that cannot be written."""
+        try:
+            self._ledger.save(self.item, durable=False, **news)
+        except SpoolError as error:
+            self._ledger.log(f"{self.item.key}: {error}")
 
     def _take_over(self) -> None:
         """Asks what OSS holds of an upload that an earlier process began. Nothing any more: it may
@@ -243,7 +254,7 @@ class Whole:
             return self._prove()
         if not item.progress.get("completing"):
             upload_id = self._upload.upload_id
-            self._ledger.save(item, durable=False, upload_id=upload_id, completing=True)
+            self._remember(upload_id=upload_id, completing=True)
         try:
             answer = self._upload.make(self._parts, item.headers, overwrite=self._overwrite)
             self.link.check(item.key, answer.crc64, self._crc)
@@ -285,7 +296,7 @@ class Whole:
     def _done(self, crc: int, answer: Answer) -> bool:
         item = self.item
         headers = answer.headers
-        receipt = Receipt(
+        self._receipt = Receipt(
             key=item.key,
             size=item.end,
             crc64=crc,
@@ -297,7 +308,7 @@ class Whole:
         with item.lock:
             if not item.gone:
                 item.position = item.acked = item.end
-        return self._ledger.finish(item, receipt)
+        return self._ledger.finish(item, self._receipt)
 
 
 def _exists() -> ObjectExists:

@@ -37,7 +37,7 @@ PYTHON_LEVELS = [
     ["spool_state", "spool_survey", "spool_recovery", "spool_room", "spool_shelf"],
     ["spool_commit", "spool_policy"],
     ["spool_link", "spool_ledger", "spool_append", "spool_whole", "spool_drain", "spool_intake"],
-    ["spool_writer", "spool"],
+    ["spool_news", "spool_writer", "spool"],
     ["segments", "preroll", "hls_queue", "playlist_object", "publisher", "hls_worker", "hls"],
     ["bucket"],
     ["vod_transfer"],

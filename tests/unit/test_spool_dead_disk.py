@@ -301,3 +301,30 @@ def test_a_sector_that_cannot_be_read_costs_its_block_alone(cloud, folder, monke
         assert live.receipt.size == 90_000 - lost
         assert later.receipt.size == len(DATA)
         assert check(spool).dropped == lost
+
+
+def test_what_oss_has_is_not_sent_again_while_the_state_fails(cloud, tmp_path, monkeypatch):
+    """A disk that cannot be written holds up neither the next object nor the line."""
+    change, dead = State._change, [False]
+
+    def sometimes(self, *arguments, **more):
+        if dead[0]:
+            raise SpoolError("state.db: attempt to write a readonly database")
+        change(self, *arguments, **more)
+
+    monkeypatch.setattr(State, "_change", sometimes)
+    with lawful(tmp_path / "spool", commit_interval=3600.0) as spool:
+        for number in range(3):
+            spool.put("cams", f"once/{number}", pattern(90_000, number))
+        spool.put("cams", "once/parts", pattern(300_000))
+        spool._shelf.all()[-1].options["block_size"] = 102_400
+        dead[0] = True
+        with bucket_of(cloud, spool) as bucket:
+            until(lambda: check(spool).acked == 3 * 90_000 + 300_000)
+            until(lambda: all(item.error for item in spool._shelf.all()))
+            assert bucket.stats()["requests"] == 3 + 5  # three objects; begin, three parts, end
+            assert check(spool).waiting == 4
+            dead[0] = False
+            assert spool.drain(30), spool.status()
+            assert bucket.stats()["requests"] == 3 + 5
+        assert len(spool.receipts()) == 4
