@@ -22,12 +22,46 @@ void om__answer_etag(const om_answer *answer, char *out, size_t size)
     om__span_copy(etag, out, size);
 }
 
+enum { CRC64, POSITION, DATE, REQUEST_ID, EC, RETRY_AFTER, READ };
+
+/* The first of each header that is read from every answer, in one pass; at == NULL: absent. */
+static void find_all(const om_answer *answer, om__span found[READ])
+{
+    static const om__span names[READ] = {
+        [CRC64] = {"x-oss-hash-crc64ecma", 20}, [POSITION] = {"x-oss-next-append-position", 26},
+        [DATE] = {"date", 4},                   [REQUEST_ID] = {"x-oss-request-id", 16},
+        [EC] = {"x-oss-ec", 8},                 [RETRY_AFTER] = {"retry-after", 11},
+    };
+    const char *at = answer->head, *stop = at + answer->head_len;
+
+    memset(found, 0, READ * sizeof *found);
+    while (at < stop) {
+        const char *lf = memchr(at, '\n', (size_t)(stop - at));
+        size_t line = lf ? (size_t)(lf - at) : 0;
+
+        if (!lf)
+            break;
+        for (int i = 0; i < READ; i++) {
+            size_t len = names[i].len;
+
+            if (line < len + 2 || at[len] != ':' || found[i].at || memcmp(at, names[i].at, len))
+                continue;
+            found[i].at = at + len + 2;
+            found[i].len = line - len - 2;
+            break;
+        }
+        at = lf + 1;
+    }
+}
+
 void om__answer_read(om_answer *answer, om_error *err)
 {
-    om__span crc = om__answer_header(answer, "x-oss-hash-crc64ecma");
-    om__span position = om__answer_header(answer, "x-oss-next-append-position");
+    om__span found[READ], crc, position;
     uint64_t value;
 
+    find_all(answer, found);
+    crc = found[CRC64];
+    position = found[POSITION];
     answer->has_crc64 = crc.at && om__parse_u64(crc, &answer->crc64);
     answer->next_position = -1;
     if (position.at && om__parse_u64(position, &value) && value <= INT64_MAX)
@@ -35,11 +69,10 @@ void om__answer_read(om_answer *answer, om_error *err)
     if (!err)
         return;
     err->http_status = answer->status;
-    err->server_time = om__http_date_parse(om__answer_header(answer, "date"));
-    om__span_copy(om__answer_header(answer, "x-oss-request-id"), err->request_id,
-                  sizeof err->request_id);
-    om__span_copy(om__answer_header(answer, "x-oss-ec"), err->ec, sizeof err->ec);
-    if (om__parse_u64(om__answer_header(answer, "retry-after"), &value) && value < 86400 * 7)
+    err->server_time = om__http_date_parse(found[DATE]);
+    om__span_copy(found[REQUEST_ID], err->request_id, sizeof err->request_id);
+    om__span_copy(found[EC], err->ec, sizeof err->ec);
+    if (om__parse_u64(found[RETRY_AFTER], &value) && value < 86400 * 7)
         err->retry_after_s = (int64_t)value;
 }
 

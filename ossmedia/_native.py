@@ -359,12 +359,13 @@ class Stream(_Handle):
         _call(lib.om_stream_open, out, store.handle(), options)
         self._handle = ffi.gc(out[0], lib.om_stream_free)
         self._block_size, self._counters = block_size, ffi.new("om_stats *")
+        self._taken = ffi.new("void **")
 
     def take(self) -> memoryview | None:
         """The block to fill; None when all are busy. The view is valid until the block is given."""
-        data = ffi.new("void **")
-        taken = _call(lib.om_stream_take, self.handle(), data)
-        return memoryview(ffi.buffer(data[0], self._block_size)) if taken else None
+        if not _call(lib.om_stream_take, self.handle(), self._taken):
+            return None
+        return memoryview(ffi.buffer(self._taken[0], self._block_size))
 
     def give(self, length: int, *, last: bool = False) -> None:
         """Hands over the taken block with `length` bytes in it."""

@@ -281,8 +281,8 @@ class Bucket:
                 timeout_s=timeout_s,
             )
             return None
-        rest = (overwrite, timeout_s, self._verify_crc)  # names would cost as much as the checks
-        return self._put_object(self._session, key, body, lines, *rest)
+        put, session = self._put_object, self._session
+        return put(session, key, body, lines, overwrite, timeout_s, self._verify_crc)
 
     def record_hls(self, prefix: str, mode: str = "live", **options: Any) -> Recorder:
         """Records frames as HLS below ``prefix``; see ``ossmedia.hls.Recorder`` for the options."""

@@ -233,14 +233,14 @@ class Generation(Value):
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-class _Head(Value):
-    """Room for the answer's headers, from which a receipt reads some fields when it is asked."""
+class _Late(Value):
+    """Room for what a receipt's fields are made of when somebody asks."""
 
-    __slots__ = ("_head",)
-    _head: bytes
+    __slots__ = ("_late",)
+    _late: tuple[str, int, int, int, bytes]
 
 
-class Receipt(_Head):
+class Receipt(_Late):
     """What a closed writer stored, as OSS confirmed it.
 
     Fields: ``key`` of the first object; ``size`` bytes written; ``crc64`` of these bytes, equal to
@@ -279,13 +279,18 @@ class Receipt(_Head):
         )
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("etag", "request_id", "generations"):
+        if name not in Receipt.__slots__:
             raise AttributeError(f"Receipt has no {name!r}")
-        headers = header_fields(self._head)
-        self._set(
-            etag=headers.get("etag", "").strip('"'),
-            request_id=headers.get("x-oss-request-id", ""),
-            generations=(Generation(self.key, 0, self.size),),
+        key, size, crc64, requests, head = self._late
+        headers = header_fields(head)
+        self.__init__(  # type: ignore[misc]
+            key,
+            size,
+            crc64,
+            headers.get("etag", "").strip('"'),
+            headers.get("x-oss-request-id", ""),
+            requests,
+            (Generation(key, 0, size),),
         )
         return getattr(self, name)
 
@@ -296,8 +301,11 @@ class Receipt(_Head):
 
 
 def stored(key: str, size: int, crc64: int, requests: int, head: bytes) -> Receipt:
-    """The receipt of one PutObject. Most callers never look further than "no exception": the rest
-    is read from ``head``, the answer's header lines, when somebody does."""
-    receipt = Receipt.__new__(Receipt)
-    receipt._set(key=key, size=size, crc64=crc64, requests=requests, _head=head)  # noqa: SLF001
+    """The receipt of one PutObject. Most callers never look further than "no exception": its fields
+    are made, some of them from ``head``, the answer's header lines, when somebody does."""
+    receipt = _new(Receipt)
+    _set_late(receipt, (key, size, crc64, requests, head))
     return receipt
+
+
+_new, _set_late = Receipt.__new__, Receipt._setters["_late"]  # noqa: SLF001

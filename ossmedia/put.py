@@ -65,7 +65,7 @@ def put_object(
     """
     if not overwrite:
         headers += "x-oss-forbid-overwrite: true\n"
-    room = callback_room(headers)
+    room = callback_room(headers) if headers else None
     clock = session.clock
     end = None if timeout_s is None else clock.monotonic() + timeout_s
     attempt = 0

@@ -131,6 +131,15 @@ static void test_read(void)
     om__answer_read(&a, &err);
     OK(err.server_time == 0 && err.retry_after_s == -1,
        "a date and a Retry-After that are no numbers count as absent");
+    a = answer_of(503, "x-oss-ecx: 1\nx-oss-ec\nx-oss-ec: A\nx-oss-ec: B\ndate: d\n"
+                       "x-oss-request-id: \nx-oss-request-id: R\nretry-after: 1\nretry-after: 2\n"
+                       "x-oss-hash-crc64ecma: 7\nx-oss-hash-crc64ecma: 8");
+    om__error_clear(&err);
+    om__answer_read(&a, &err);
+    OK(strcmp(err.ec, "A") == 0 && err.request_id[0] == '\0' && err.retry_after_s == 1 &&
+           a.has_crc64 && a.crc64 == 7,
+       "of a name that comes twice the first counts, and no other name is taken for it");
+    om__error_clear(&err);
     a = answer_of(503, "retry-after: 604800\n");
     om__answer_read(&a, &err);
     OK(err.retry_after_s == -1, "a week or more is no Retry-After");

@@ -25,7 +25,7 @@ def test_it_is_a_receipt_like_any_other():
     assert late().to_json() == EAGER.to_json()
 
 
-@pytest.mark.parametrize("name", ["etag", "request_id", "generations"])
+@pytest.mark.parametrize("name", ["key", "size", "crc64", "requests", "etag", "request_id", "generations"])
 def test_each_late_field_can_be_the_first(name):
     assert getattr(late(), name) == getattr(EAGER, name)
 
@@ -48,8 +48,8 @@ def test_an_answer_without_the_headers_leaves_them_empty():
 
 
 def test_an_eager_receipt_has_no_late_field():
-    with pytest.raises(AttributeError, match="has no '_head'"):
-        EAGER._head  # noqa: B018
+    with pytest.raises(AttributeError, match="has no '_late'"):
+        EAGER._late  # noqa: B018
 
 
 @pytest.mark.parametrize("data", [b"x" * 11, bytearray(11), memoryview(bytes(11))])
