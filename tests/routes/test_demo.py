@@ -12,12 +12,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
 import pytest
 
 from ossmedia.demo import CLIP
 from ossmedia.demo_frames import AUDIO, TICKS, VIDEO, Clip
+from tests.routes.page_rig import WAIT_S, browser
 
 COMMAND = [sys.executable, "-m", "ossmedia.demo"]
 LONGEST_S = 400  # eight processes start before it is ready: a slow machine takes minutes
@@ -42,7 +45,9 @@ def test_it_ends_by_itself_after_verifying() -> None:
     )
 
 
-def test_on_a_terminal_it_goes_on_serving_until_it_is_stopped() -> None:
+@pytest.fixture(scope="module")
+def page() -> Iterator[tuple[str, str]]:
+    """On a terminal it goes on serving until it is stopped: its page's address and password."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", ON_TERMINAL],
@@ -54,14 +59,9 @@ def test_on_a_terminal_it_goes_on_serving_until_it_is_stopped() -> None:
     os.close(slave)
     try:
         text = _read_until(master, "live on the page")
-        found = re.search(r"page +http://([\d.:]+)/", text)
+        found = re.search(r"page +(http://[\d.:]+/) \(name demo, password (\S+)\)", text)
         assert found, text
-        connection = HTTPConnection(found[1], timeout=60)
-        connection.request("GET", "/")
-        answer = connection.getresponse()
-        assert answer.status == 200
-        assert b"<!doctype html>" in answer.read().lower()
-        connection.close()
+        yield found[1], found[2]
         os.write(master, b"\x03")  # ^C, which the terminal sends to all that run on it
         text += _rest(master)
         assert process.wait(timeout=60) == 0, text
@@ -74,6 +74,37 @@ def test_on_a_terminal_it_goes_on_serving_until_it_is_stopped() -> None:
         process.kill()
         process.wait()
         os.close(master)
+
+
+def test_on_a_terminal_it_goes_on_serving(page: tuple[str, str]) -> None:
+    connection = HTTPConnection(urlsplit(page[0]).netloc, timeout=60)
+    connection.request("GET", "/")
+    answer = connection.getresponse()
+    assert answer.status == 200
+    assert b"<!doctype html>" in answer.read().lower()
+    connection.close()
+
+
+def test_its_page_shows_the_camera_live(page: tuple[str, str]) -> None:
+    """Further than all that a live playlist held when it began."""
+    url, password = page
+    with browser() as chrome:
+        tab = chrome.new_page()
+        tab.set_default_timeout(WAIT_S * 1000)
+        tab.goto(url)
+        tab.fill("#name", "demo")
+        tab.fill("#password", password)
+        tab.keyboard.press("Enter")
+        tab.click(".camera:has-text('cam-01')")
+        tab.click("text=Watch live")
+        video = tab.wait_for_selector("video")
+        end = time.monotonic() + WAIT_S
+        while video.evaluate("video => video.currentTime") <= 12:
+            assert video.evaluate("video => video.error?.message") is None
+            assert time.monotonic() < end
+            tab.wait_for_timeout(200)
+        assert video.evaluate("video => video.videoWidth") == 480
+        assert tab.locator(".stage-words .badge.live").is_visible()
 
 
 def _read_until(master: int, words: str) -> str:
