@@ -13,6 +13,10 @@ enum { ROWS = 16, UNMADE = 0, MAKING, MADE };
 
 static const uint64_t of_a_byte[256] = {OM__CRC64_OF_A_BYTE};
 
+/* power[n] moves a CRC ahead by 2**n bytes. Finding it by squaring at each call would cost as much
+ * as the checksum of 30 KiB. */
+static const uint64_t power[64] = {OM__CRC64_POWERS};
+
 /* row[r][b]: what byte b, followed by r zero bytes, leaves in the register. 32 KiB that compress
  * to nothing less: made where they are needed, by CPUs that cannot fold. */
 static uint64_t row[ROWS][256];
@@ -123,21 +127,16 @@ static uint64_t multiply(uint64_t a, uint64_t b)
     uint64_t product = 0;
 
     for (; a; a <<= 1) {
-        if (a >> 63)
-            product ^= b;
-        b = b >> 1 ^ (b & 1 ? UINT64_C(0xC96C5795D7870F42) : 0);
+        product ^= b & (0 - (a >> 63)); /* no jumps: a CPU cannot foresee these bits */
+        b = b >> 1 ^ (UINT64_C(0xC96C5795D7870F42) & (0 - (b & 1)));
     }
     return product;
 }
 
 uint64_t om_crc64_combine(uint64_t crc_a, uint64_t crc_b, uint64_t len_b)
 {
-    uint64_t power = UINT64_C(1) << 55; /* x**8: one byte; squared for each bit of the length */
-
-    for (; len_b; len_b >>= 1) {
+    for (int n = 0; len_b; n++, len_b >>= 1)
         if (len_b & 1)
-            crc_a = multiply(crc_a, power);
-        power = multiply(power, power);
-    }
+            crc_a = multiply(power[n], crc_a);
     return crc_a ^ crc_b;
 }

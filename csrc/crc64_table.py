@@ -25,6 +25,15 @@ def times_x(value: int, times: int) -> int:
     return value
 
 
+def product(a: int, b: int) -> int:
+    """a * b modulo the polynomial, all reflected."""
+    found = 0
+    for times in range(64):
+        if a << times & ONE:
+            found ^= times_x(b, times)
+    return found
+
+
 def main() -> None:
     print("/* crc64_table.h - made by crc64_table.py. Do not edit. */")
     print("#ifndef OM_CRC64_TABLE_H\n#define OM_CRC64_TABLE_H\n")
@@ -34,6 +43,14 @@ def main() -> None:
     for bits in FOLDS:
         print(f"#define OM__FOLD_{bits}_EARLY 0x{times_x(ONE, bits + 63):016X}u")
         print(f"#define OM__FOLD_{bits}_LATE 0x{times_x(ONE, bits - 1):016X}u")
+    print("\n/* x**8, a byte ahead; then each the square of the one before. */")
+    print("#define OM__CRC64_POWERS \\")
+    powers = [ONE >> 8]
+    while len(powers) < 64:
+        powers.append(product(powers[-1], powers[-1]))
+    for first in range(0, 64, 4):
+        row = ", ".join(f"0x{power:016X}u" for power in powers[first : first + 4])
+        print(f"    {row}{', ' + chr(92) if first < 60 else ''}")
     print("\n/* What each byte leaves in the register. */")
     print("#define OM__CRC64_OF_A_BYTE \\")
     for first in range(0, 256, 4):

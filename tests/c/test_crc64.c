@@ -159,6 +159,13 @@ static void check_combine(fenced f)
                            om_crc64_combine(a, om_crc64_combine(b, c, len_c), len_b + len_c);
     }
     OK(good, "combine: lengths up to 2^62 add up");
+    for (good = 1, round = 0; round < 63; round++) {
+        uint64_t crc = next_random() * UINT64_C(0x9E3779B97F4A7C15), half = UINT64_C(1) << round;
+
+        good = good && om_crc64_combine(crc, 0, 2 * half) ==
+                           om_crc64_combine(om_crc64_combine(crc, 0, half), 0, half);
+    }
+    OK(good, "combine: every bit of a length is twice the one below, up to 2^63");
 }
 
 static void check_vectors(void)
