@@ -90,7 +90,7 @@ class Pump:
         self._failing_since = 0.0  # when the first failure in a row came
         self._failures = 0
         self._damages = 0
-        self._not_before = 0.0  # back-off, shared: or every worker would knock on its own
+        self._not_before = 0.0  # back-off, shared: or every worker would knock by itself; 0: none
         self._done = False
         self._stop = False
         self._ended = False
@@ -232,7 +232,7 @@ class Pump:
                 self._advance(state, seen)
 
     def _await_turn(self) -> None:
-        while not (self._stop or self._done or self.error is not None):
+        while self._not_before and not (self._stop or self._done or self.error is not None):
             left = self._not_before - self.clock.monotonic()
             if left <= 0:
                 return

@@ -25,7 +25,9 @@ def test_it_is_a_receipt_like_any_other():
     assert late().to_json() == EAGER.to_json()
 
 
-@pytest.mark.parametrize("name", ["key", "size", "crc64", "requests", "etag", "request_id", "generations"])
+@pytest.mark.parametrize(
+    "name", ["key", "size", "crc64", "requests", "etag", "request_id", "generations"]
+)
 def test_each_late_field_can_be_the_first(name):
     assert getattr(late(), name) == getattr(EAGER, name)
 
