@@ -125,8 +125,10 @@ class SpoolWriter(io.BufferedIOBase):
         if getattr(self, "_closed", True):
             return
         self._closed = True
-        import warnings
-
+        try:
+            import warnings
+        except ImportError:  # the interpreter has taken itself apart: nobody is left to be told
+            return
         text = f"unclosed {self!r}: its object ends when the spool is opened again"
         warnings.warn(text, ResourceWarning, source=self, stacklevel=2)
 

@@ -418,3 +418,13 @@ def test_dropped_unclosed(folder):
         assert check(spool).spooled == 1
     with lawful(folder) as spool:
         assert held(spool, "k") == b"x"
+
+
+def test_an_interpreter_that_ends_with_an_open_writer_says_nothing(tmp_path):
+    script = "import sys; from ossmedia import Spool; spool = Spool(sys.argv[1], min_free=0)\n"
+    script += "file = spool.open('cams', 'k', 'ab'); file.write(b'frame')"
+    command = [sys.executable, "-c", script, str(tmp_path / "spool")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    with lawful(tmp_path / "spool") as spool:
+        assert held(spool, "k") == b"frame"
