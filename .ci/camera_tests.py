@@ -83,7 +83,9 @@ def run_part(python: Path, name: str, part: str, more: list[str]) -> int:
     results.unlink(missing_ok=True)
     command = [str(python), "-m", "pytest", "-p", "no:cacheprovider", "-p", "patience", "-q"]
     command += ["-o", "timeout=600", f"--junitxml={results}"]
-    variables = environment(LC_ALL="C.UTF-8")
+    # hypothesis's table of Unicode: more than a minute's work where the machine is emulated.
+    kept = BUILD / f"{name}-hypothesis"
+    variables = environment(LC_ALL="C.UTF-8", HYPOTHESIS_STORAGE_DIRECTORY=str(kept))
     work = copy_tests(name)
     done = subprocess.run([*command, *files(part), *more], check=False, cwd=work, env=variables)
     return done.returncode
