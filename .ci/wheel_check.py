@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SDIST = ("pyproject.toml", "CMakeLists.txt", "csrc", "ossmedia")
 SDIST += ("LICENSE", "README.md", "CHANGELOG.md")
 # Against growth nobody meant; the figures themselves stand in .ci/WHEELS.md.
-LARGEST_WHEEL = 800 * 1024
-LARGEST_CAMERA = 400 * 1024
+LARGEST_WHEEL = 760 * 1024
+LARGEST_CAMERA = 350 * 1024
 MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64", "armv7l": "EM_ARM"}
 GLIBC_FLOOR = (2, 17)
 # Of a bare Linux: whatever else a module needs, a camera may not have.
