@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 import pytest
+
+
+def pytest_configure() -> None:
+    # A shell gives what it starts in the background no Ctrl-C, and programs hand that on to theirs:
+    # the tests of Ctrl-C would wait for ever.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

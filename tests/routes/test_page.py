@@ -256,6 +256,7 @@ def test_days_with_the_arrow_keys(site: Place, screen: Screen) -> None:
     screen.rows()
     page = screen.page
     chosen = "[role=radio][aria-checked=true]"
+    page.wait_for_selector(f"{chosen}[aria-label*='1 recording']")  # it comes after the rows
     before = page.get_attribute(chosen, "aria-label")
     assert f"1 recording, 8 s, {CLIP_SIZE}" in before
     page.focus(chosen)
