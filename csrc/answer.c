@@ -44,7 +44,9 @@ static void find_all(const om_answer *answer, om__span found[READ])
         for (int i = 0; i < READ; i++) {
             size_t len = names[i].len;
 
-            if (line < len + 2 || at[len] != ':' || found[i].at || memcmp(at, names[i].at, len))
+            if (found[i].at || line < len + 2 || at[len] != ':')
+                continue;
+            if (memcmp(at, names[i].at, len) != 0)
                 continue;
             found[i].at = at + len + 2;
             found[i].len = line - len - 2;
