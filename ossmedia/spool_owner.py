@@ -45,6 +45,13 @@ class Owner:
 
     def release(self) -> None:
         """Lets go; idempotent."""
+        if self._fd >= 0:
+            # For all copies: a child that was forked just now may not have closed its own yet.
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+        self.forget()
+
+    def forget(self) -> None:
+        """Closes this process's copy; the lock stays with who else has one."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
@@ -55,7 +62,7 @@ _owners: WeakSet[Owner] = WeakSet()
 
 def _let_go() -> None:
     for owner in _owners:
-        owner.release()
+        owner.forget()
 
 
 os.register_at_fork(after_in_child=_let_go)

@@ -360,13 +360,16 @@ def test_the_lock_goes_with_its_process(folder):
         pass
 
 
+# The child stands still, with its copies of all descriptors, until the parent has used the folder
+# again.
 FORK = """
 import os, sys
+ready, go = os.pipe()
+os.register_at_fork(after_in_child=lambda: os.read(ready, 1))
 from ossmedia import Spool
 spool = Spool(sys.argv[1], min_free=0)
 f = spool.open("cams", "k", "ab")
 f.write(b"parent")
-ready, go = os.pipe()
 child = os.fork()
 if child == 0:
     for call in (lambda: f.write(b"child"), spool.status, f.close):
@@ -377,7 +380,6 @@ if child == 0:
         else:
             os._exit(1)
     spool.close()
-    os.read(ready, 1)
     os._exit(0)
 f.close()
 assert spool.status().balance == 0
