@@ -129,15 +129,14 @@ class Pump:
                 done += step
         return done if done or not count else None
 
-    def read_from(self, read: Callable[[memoryview], int], most: int) -> int:
-        """Lets ``read`` put the next bytes, at most ``most``, straight into a block. Returns what
-        it returns: how many they are."""
+    def count(self, most: int) -> int:
+        """Counts bytes of the stream's file, at most ``most``, into the block at hand. Returns how
+        many."""
         with self.lock:
             self._make_room(None)
-            assert self.view is not None
-            count = read(self.view[self.pos : self.pos + most])
-            self.pos += count
-        return count
+            step = min(most, self._block_size - self.pos)
+            self.pos += step
+        return step
 
     def _make_room(self, timeout_s: float | None) -> bool:
         """Room for at least one byte: hands over the full block and takes a free one. False: none

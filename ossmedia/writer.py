@@ -134,22 +134,6 @@ class Writer(io.BufferedIOBase):
         self._pump.raise_if_broken()
         return self._buffered.write(data)
 
-    def read_from(self, read: Callable[[memoryview], int], most: int) -> int:
-        """Takes bytes from a function that fills memory, a file's ``readinto`` say, without a copy
-        of them in between. Waits for a free block, whatever ``write_timeout_s`` is.
-
-        Args:
-            read: is given 1 to ``most`` bytes to fill and returns how many it did; it must not
-                use this writer.
-
-        Returns:
-            What ``read`` returned. Raises as ``write``.
-        """
-        self._check_open()
-        self._pump.raise_if_broken()
-        self._buffered.flush()
-        return self._pump.read_from(read, most)
-
     def flush(self) -> None:
         """Cheap, as picamera2 calls it after every frame: sends nothing. ``sync`` is the durable
         call."""
