@@ -7,10 +7,10 @@ never gives up a segment that it was not told to.
 
 from __future__ import annotations
 
-import sys
 import threading
 
 from ossmedia.errors import OssMediaError, StreamBroken
+from ossmedia.journal import warn
 from ossmedia.retry import final
 from ossmedia.segments import DroppedSegment
 
@@ -49,13 +49,13 @@ class Listeners:
     def dropped(self, segment: Segment, reason: str) -> None:
         self._count(dropped=1)
         told = DroppedSegment(segment, reason)
-        _log("a segment is lost: %s", told)
+        warn("a segment is lost: %s", told)
         if self._on_drop is not None:
             self._call(self._on_drop, told)
 
     def failed(self, error: Exception) -> None:
         self._count(errors=1)
-        _log("recording: %s", error)
+        warn("recording: %s", error)
         if self._on_error is not None:
             self._call(self._on_error, error)
 
@@ -68,7 +68,7 @@ class Listeners:
         try:
             listener(value)
         except Exception as error:
-            _log("a listener of the recording raised %s", type(error).__name__)
+            warn("a listener of the recording raised %s", type(error).__name__)
 
 
 class Delivery:
@@ -156,9 +156,3 @@ class Delivery:
             since = max(since, self._closing_at)
         waited = self._session.clock.monotonic() - since
         return final(error) or waited > self._session.retry.give_up_after_s
-
-
-def _log(text: str, *values: object) -> None:
-    logging = sys.modules.get("logging")
-    if logging is not None:
-        logging.getLogger("ossmedia").warning(text, *values)

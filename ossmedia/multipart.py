@@ -21,6 +21,7 @@ from ossmedia.errors import (
     StreamBroken,
     Unavailable,
 )
+from ossmedia.journal import warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ class Multipart:
         try:
             self._session.call("DELETE", self._key, self._named())
         except (OssMediaError, ValueError) as error:
-            _log("%s: the parts sent so far could not be dropped: %s", self._key, error)
+            warn("%s: the parts sent so far could not be dropped: %s", self._key, error)
 
     def _named(self) -> str:
         return f"uploadId={self.upload_id}"
@@ -285,11 +286,3 @@ def _number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 20:
         raise ProtocolError("the answer holds a number that is none")
     return int(text)
-
-
-def _log(text: str, *values: object) -> None:
-    import sys
-
-    logging = sys.modules.get("logging")
-    if logging is not None:
-        logging.getLogger("ossmedia").warning(text, *values)

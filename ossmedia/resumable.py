@@ -16,6 +16,7 @@ import threading
 from ossmedia._native import crc64, crc64_combine
 from ossmedia.checkpoint import Checkpoint, read_checkpoint
 from ossmedia.errors import IntegrityError, OssMediaError, StreamBroken
+from ossmedia.journal import tell
 from ossmedia.model import Generation, Receipt
 from ossmedia.multipart import InDoubt, Multipart, NoSuchUpload, Part
 from ossmedia.upload import Snapshot
@@ -296,7 +297,7 @@ class _Upload:
     def _tell(self) -> None:
         """Everything but the end, which only the receipt tells."""
         if self._report is not None and self._stored < self._source.size:
-            _call(self._report, self._stored, self._source.size)
+            tell(self._report, self._stored, self._source.size)
 
     # -- the end
 
@@ -323,7 +324,7 @@ class _Upload:
 
     def _receipt(self, crc: int, answer: Answer | None) -> Receipt:
         if self._report is not None:
-            _call(self._report, self._source.size, self._source.size)
+            tell(self._report, self._source.size, self._source.size)
         headers = {} if answer is None else answer.headers
         size = self._source.size
         return Receipt(
@@ -340,16 +341,3 @@ class _Upload:
 def _worth_keeping(error: BaseException) -> bool:
     """Whether a later try can go on: not when it was canceled, or the file changed."""
     return isinstance(error, StreamBroken) or not isinstance(error, Exception)
-
-
-def _call(report: Callable[[int, object], None], stored: int, total: int) -> None:
-    """A caller's callback must not stop the upload."""
-    try:
-        report(stored, total)
-    except Exception as error:
-        import sys
-
-        logging = sys.modules.get("logging")
-        if logging is not None:
-            text = "progress callback raised %s"
-            logging.getLogger("ossmedia").warning(text, type(error).__name__)

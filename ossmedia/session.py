@@ -7,12 +7,12 @@ never looks into bodies, and never repeats what the service calls final.
 
 from __future__ import annotations
 
-import sys
 from _thread import _local, allocate_lock
 
 from ossmedia import process
 from ossmedia.clock import SYSTEM, chance
 from ossmedia.errors import ClockSkew, CredentialsError, CredentialsExpired, OssMediaError
+from ossmedia.journal import log
 from ossmedia.retry import Retry, final
 
 TYPE_CHECKING = False
@@ -141,7 +141,7 @@ class Session:
 
     def _correct(self, skew: ClockSkew) -> None:
         ahead = round(skew.server_time - self.clock.now())
-        _log("info", "this machine's clock is %d s off the service's; signing is corrected", ahead)
+        log("info", "this machine's clock is %d s off the service's; signing is corrected", ahead)
         self.store.set_clock(ahead)
         self.renewer.set_clock(ahead)
         self._corrections += 1
@@ -168,7 +168,7 @@ class Session:
         if isinstance(error, CredentialsExpired):
             return self._renew(error, attempt)
         delay = self.retry.delay(attempt, error, self.random)
-        _log("warning", "failure %d in a row, next try in %.1f s: %s", attempt, delay, error)
+        log("warning", "failure %d in a row, next try in %.1f s: %s", attempt, delay, error)
         return delay
 
     def _renew(self, error: CredentialsExpired, attempt: int) -> float | None:
@@ -182,7 +182,7 @@ class Session:
             return self.retry.delay(attempt, failure, self.random)
         if fresh == used:
             return None
-        _log("info", "the token was refused (%s) and renewed", error.code)
+        log("info", "the token was refused (%s) and renewed", error.code)
         return self._soon(error, attempt)
 
     def _soon(self, error: OssMediaError, attempt: int) -> float:
@@ -218,15 +218,3 @@ class Session:
                 if delay is None:
                     raise
             self.clock.sleep(delay)
-
-
-def _log(level: str, text: str, *values: object) -> None:
-    """To the logger "ossmedia", if the application uses logging at all: importing it would cost a
-    camera more than the core does."""
-    logging = sys.modules.get("logging")
-    if logging is None:
-        return
-    logger = logging.getLogger("ossmedia")
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())
-    getattr(logger, level)(text, *values)

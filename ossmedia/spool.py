@@ -13,11 +13,12 @@ import os
 from ossmedia.address import check_bucket, check_key
 from ossmedia.arguments import between, milliseconds
 from ossmedia.clock import SYSTEM
+from ossmedia.journal import log
 from ossmedia.spool_commit import Committer
 from ossmedia.spool_drain import Drain
 from ossmedia.spool_intake import Intake
 from ossmedia.spool_item import Item
-from ossmedia.spool_ledger import Ledger, log
+from ossmedia.spool_ledger import Ledger
 from ossmedia.spool_link import Link
 from ossmedia.spool_news import News
 from ossmedia.spool_owner import Owner, bytes_in, files_in, prepare_folder

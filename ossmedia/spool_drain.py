@@ -12,9 +12,9 @@ import contextlib
 import threading
 
 from ossmedia.errors import Conflict, NetworkError, ObjectTooLarge, OssMediaError, SpoolError
+from ossmedia.journal import log
 from ossmedia.retry import final
 from ossmedia.spool_append import Appending
-from ossmedia.spool_ledger import log
 from ossmedia.spool_reading import Sheet
 from ossmedia.spool_whole import Whole
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 
+from ossmedia.journal import tell, warn
 from ossmedia.spool_recovery import quarantine
 from ossmedia.spool_values import Tombstone
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ossmedia.spool_reading import Damaged
     from ossmedia.spool_state import State
 
-__all__ = ["Ledger", "log"]
+__all__ = ["Ledger"]
 
 
 class Ledger:
@@ -55,7 +55,7 @@ class Ledger:
         self._left = left
 
     def log(self, text: str) -> None:
-        log("warning", text)
+        warn(text)
 
     def save(self, item: Item, *, durable: bool, **news: object) -> None:
         """What the delivery must know after a restart; the news count once they are written down.
@@ -82,10 +82,7 @@ class Ledger:
         """The caller's progress; it must not stop the delivery."""
         if item.report is None:
             return
-        try:
-            item.report(stored, item.end if item.ended else None)
-        except Exception as error:
-            log("warning", "progress callback raised %s", type(error).__name__)
+        tell(item.report, stored, item.end if item.ended else None)
 
     def lose(self, item: Item, damage: Damaged) -> None:
         """Bytes of an appended object cannot be had: the delivery goes on behind them. The file
@@ -93,7 +90,7 @@ class Ledger:
         try:
             self._keep(damage.path)
         except OSError as error:
-            log("warning", "%s: cannot be kept in the quarantine: %s", damage.path, error)
+            warn("%s: cannot be kept in the quarantine: %s", damage.path, error)
         with item.lock:
             if item.gone:
                 return
@@ -146,10 +143,3 @@ def _all_or_nothing(item: Item, news: dict[str, object]) -> Iterator[None]:
         item.progress.clear()
         item.progress.update(before)
         raise
-
-
-def log(level: str, text: str, *values: object) -> None:
-    """To the logger "ossmedia", if the application uses logging at all."""
-    logging = sys.modules.get("logging")
-    if logging is not None:
-        getattr(logging.getLogger("ossmedia"), level)(text, *values)

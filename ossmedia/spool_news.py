@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from ossmedia.spool_ledger import log
+from ossmedia.journal import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
