@@ -50,7 +50,7 @@ NEAR_THE_CORE = [
 ]
 THREADED = [
     *("store_threads", "stream_threads", "stream_random", "stream", "http", "http_faults"),
-    *("store", "append", "upload_parts", "tls", "crc64_once"),
+    *("store", "append", "upload_parts", "tls", "crc64_once", "stream_stay"),
 ]
 SMOKE = ["upload", "append", "stream"]
 # Leaks whose allocation the core did not make itself: the stacks are cut to two frames, so that a

@@ -224,11 +224,12 @@ int om_stream_open(om_stream **out, om_store *store, const om_options *options,
                    om_error *err) OM_NODISCARD;
 
 /* Lends the writer a free block of block_size bytes to fill; the same one until it is given back.
+ * When all are busy it waits for one, `wait_ms` at most; end and abort end the wait.
  *
  * Returns  1 and the block in *data; 0: all blocks are busy (not an error); OM_E_STATE after end or
  *          abort.
  */
-int om_stream_take(om_stream *stream, void **data, om_error *err) OM_NODISCARD;
+int om_stream_take(om_stream *stream, uint32_t wait_ms, void **data, om_error *err) OM_NODISCARD;
 
 /* Gives back the taken block with `len` bytes in it, to be sent. OM_REPLACE and OM_CREATE: every
  * block but the last is full, so a writer gives a full block only when it knows that more follows,
@@ -248,13 +249,17 @@ int om_stream_end(om_stream *stream, om_error *err) OM_NODISCARD;
  * multipart upload, or asks OSS what it holds after an append without a clear answer. Nothing is
  * lost on failure: the block stays and the next pump tries again.
  *
+ * `stay_ms`: more exchanges follow at once while none fails, there is something to do, the first
+ * began less than so long ago, and the last om_stream_take did not answer 0 (whoever waits for a
+ * block elsewhere must hear of it); 0: never more than one.
+ *
  * Returns  OM_SENT: more may come; OM_DONE: ended and complete, CRC checked; OM_IDLE: nothing to do
  *          now; OM_E_EXPIRED: set credentials and pump again; OM_E_CLOCK: set the clock and pump
  *          again; OM_E_FOREIGN, OM_E_FULL: om_stream_restart and pump again; OM_E_FILE: the object
  *          cannot be completed; others: pump again or give up.
  * Source   reliability rules of AppendObject: position and CRC-64 decide, never the length alone.
  */
-int om_stream_pump(om_stream *stream, om_error *err) OM_NODISCARD;
+int om_stream_pump(om_stream *stream, uint32_t stay_ms, om_error *err) OM_NODISCARD;
 
 /* OM_APPEND: the bytes not yet acknowledged go into a new object `key`, from position 0.
  *

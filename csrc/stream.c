@@ -3,13 +3,17 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "append.h"
+#include "net.h"
 #include "request.h"
 
 struct om_stream {
     pthread_mutex_t lock; /* guards everything below; free while an exchange runs */
+    pthread_cond_t freed; /* a block is free again, or the stream ended; for the writer */
+    int missed;           /* 1: the writer found none and waits elsewhere */
     om_store *store;
     int mode;
     char *key;
@@ -24,10 +28,7 @@ struct om_stream {
     om__append append; /* OM_APPEND */
 };
 
-enum {
-    HEADERS_MAX = 40
-}; /* of the user's lines; the rest of OM__HEADER_MAX is for ours and the signature's */
-
+enum { HEADERS_MAX = 40 }; /* the user's; the rest of OM__HEADER_MAX is ours and the signature's */
 static const uint64_t append_limit = UINT64_C(5) << 30; /* bytes; Source: AppendObject */
 
 static int check_options(const om_options *options, om_error *err)
@@ -75,32 +76,6 @@ static int check_headers(const om_options *options, int *guarded, om_error *err)
     return OM_OK;
 }
 
-/* OSS calls back when an object is complete, so a multipart upload says at its end whom; whether it
- * may overwrite is asked at both. */
-static void share_out(om__upload *upload, const char *lines, char *begin, char *end)
-{
-    upload->begin = begin;
-    upload->end = end;
-    while (*lines) {
-        size_t len = strcspn(lines, "\n");
-        om__span name = {lines, strcspn(lines, ":")};
-        int last = om__span_is_nocase(name, "x-oss-callback") ||
-                   om__span_is_nocase(name, "x-oss-callback-var");
-
-        if (!last) {
-            memcpy(begin, lines, len);
-            begin[len] = '\n';
-            begin += len + 1;
-        }
-        if (last || om__span_is_nocase(name, "x-oss-forbid-overwrite")) {
-            memcpy(end, lines, len);
-            end[len] = '\n';
-            end += len + 1;
-        }
-        lines += lines[len] ? len + 1 : len;
-    }
-}
-
 /* Returns 0 when there is no memory. */
 static int keep_headers(om_stream *stream, const char *lines)
 {
@@ -112,8 +87,19 @@ static int keep_headers(om_stream *stream, const char *lines)
     if (!stream->headers)
         return 0;
     memcpy(stream->headers, lines, room - 2);
-    share_out(&stream->upload, lines, stream->headers + room, stream->headers + 2 * room);
+    om__upload_share_headers(&stream->upload, lines, stream->headers + room,
+                             stream->headers + 2 * room);
     return 1;
+}
+
+static void init_freed(om_stream *stream)
+{
+    pthread_condattr_t how;
+
+    pthread_condattr_init(&how);
+    pthread_condattr_setclock(&how, CLOCK_MONOTONIC); /* the wall's may jump */
+    pthread_cond_init(&stream->freed, &how);
+    pthread_condattr_destroy(&how);
 }
 
 static int keep_file(om_stream *stream, const om_file *file, om_error *err)
@@ -144,6 +130,7 @@ int om_stream_open(om_stream **out, om_store *store, const om_options *options, 
     if (!stream)
         return om__fail(err, OM_E_NOMEM, "out of memory");
     pthread_mutex_init(&stream->lock, NULL);
+    init_freed(stream);
     stream->store = store;
     stream->file.fd = -1;
     om__store_hold(store);
@@ -181,16 +168,24 @@ static int closed(const om_stream *stream, om_error *err)
     return OM_OK;
 }
 
-int om_stream_take(om_stream *stream, void **data, om_error *err)
+int om_stream_take(om_stream *stream, uint32_t wait_ms, void **data, om_error *err)
 {
-    om__block *block = NULL;
-    int rc;
+    om__block *block;
+    int64_t until_ms = wait_ms ? om__now_ms() + wait_ms : 0;
+    const struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
+                                   .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    int rc, late = wait_ms == 0;
 
     om__error_clear(err);
     pthread_mutex_lock(&stream->lock);
-    rc = closed(stream, err);
-    if (rc == OM_OK)
-        block = om__blocks_take(&stream->blocks);
+    for (;;) {
+        rc = closed(stream, err);
+        block = rc == OM_OK ? om__blocks_take(&stream->blocks) : NULL;
+        stream->missed = rc == OM_OK && !block && late;
+        if (rc < 0 || block || late)
+            break;
+        late = pthread_cond_timedwait(&stream->freed, &stream->lock, &until) != 0;
+    }
     pthread_mutex_unlock(&stream->lock);
     *data = block ? block->data : NULL;
     return block ? 1 : rc;
@@ -251,6 +246,7 @@ int om_stream_end(om_stream *stream, om_error *err)
         om__blocks_release(taken);
     if (rc == OM_OK)
         stream->ended = 1;
+    pthread_cond_broadcast(&stream->freed);
     pthread_mutex_unlock(&stream->lock);
     return rc;
 }
@@ -285,7 +281,8 @@ static void settle(om_stream *stream, om__step *step)
         om__blocks_drop(&stream->blocks);
 }
 
-int om_stream_pump(om_stream *stream, om_error *err)
+/* *alone: 1: nobody waits to hear of it. */
+static int pump_once(om_stream *stream, int *alone, om_error *err)
 {
     om__step step;
 
@@ -294,10 +291,8 @@ int om_stream_pump(om_stream *stream, om_error *err)
     plan(stream, &step);
     stream->running += step.kind > OM__STEP_DONE;
     pthread_mutex_unlock(&stream->lock);
-    if (step.kind == OM__STEP_IDLE)
-        return OM_IDLE;
-    if (step.kind == OM__STEP_DONE)
-        return OM_DONE;
+    if (step.kind <= OM__STEP_DONE)
+        return step.kind == OM__STEP_DONE ? OM_DONE : OM_IDLE;
     om__error_clear(&step.err);
     step.exchanges = 0;
     memset(&step.answer, 0, offsetof(om_answer, head));
@@ -307,10 +302,24 @@ int om_stream_pump(om_stream *stream, om_error *err)
         om__upload_run(&stream->upload, stream->store, &stream->blocks, &step);
     pthread_mutex_lock(&stream->lock);
     settle(stream, &step);
+    *alone = !stream->missed;
     pthread_mutex_unlock(&stream->lock);
+    pthread_cond_signal(&stream->freed); /* without the lock, or who wakes would wait for it */
     if (err && step.rc < 0)
         *err = step.err;
     return step.rc < 0 ? step.rc : OM_SENT;
+}
+
+int om_stream_pump(om_stream *stream, uint32_t stay_ms, om_error *err)
+{
+    int64_t until = stay_ms ? om__now_ms() + stay_ms : 0;
+    int alone, rc = pump_once(stream, &alone, err), next = rc;
+
+    while (next == OM_SENT && alone && until && om__now_ms() < until) {
+        next = pump_once(stream, &alone, err);
+        rc = next == OM_IDLE ? rc : next;
+    }
+    return rc;
 }
 
 int om_stream_restart(om_stream *stream, const char *key, om_error *err)
@@ -347,6 +356,7 @@ void om_stream_abort(om_stream *stream)
     pthread_mutex_lock(&stream->lock);
     stream->aborted = 1;
     om__blocks_drop(&stream->blocks);
+    pthread_cond_broadcast(&stream->freed);
     pthread_mutex_unlock(&stream->lock);
 }
 
@@ -384,6 +394,7 @@ void om_stream_free(om_stream *stream)
         close(stream->file.fd);
     if (stream->store)
         om__store_release(stream->store);
+    /* `freed` is not destroyed, which would wait for its waiters: after fork() one never wakes. */
     pthread_mutex_destroy(&stream->lock);
     free(stream);
 }

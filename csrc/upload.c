@@ -8,6 +8,30 @@
 /* Bytes: what a callback of a PutObject may answer; it stands in the body of the 200. */
 enum { CALLBACK_ANSWER = 4096 };
 
+void om__upload_share_headers(om__upload *upload, const char *lines, char *begin, char *end)
+{
+    upload->begin = begin;
+    upload->end = end;
+    while (*lines) {
+        size_t len = strcspn(lines, "\n");
+        om__span name = {lines, strcspn(lines, ":")};
+        int last = om__span_is_nocase(name, "x-oss-callback") ||
+                   om__span_is_nocase(name, "x-oss-callback-var");
+
+        if (!last) {
+            memcpy(begin, lines, len);
+            begin[len] = '\n';
+            begin += len + 1;
+        }
+        if (last || om__span_is_nocase(name, "x-oss-forbid-overwrite")) {
+            memcpy(end, lines, len);
+            end[len] = '\n';
+            end += len + 1;
+        }
+        lines += lines[len] ? len + 1 : len;
+    }
+}
+
 static void start(om__upload *upload, om__step *step, int kind)
 {
     step->kind = kind;

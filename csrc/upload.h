@@ -59,6 +59,11 @@ typedef struct om__upload {
     char id[128], etag[80];
 } om__upload;
 
+/* Shares the user's header lines out into `begin` and `end`, which have room for all of them and
+ * are kept: OSS calls back when an object is complete, so a multipart upload says at its end whom;
+ * whether it may overwrite is asked at both. */
+void om__upload_share_headers(om__upload *upload, const char *lines, char *begin, char *end);
+
 /* Chooses the next step. `ended`: the writer gives nothing more. */
 void om__upload_plan(om__upload *upload, om__blocks *blocks, int ended, om__step *step);
 /* After an abort: OM__STEP_ABORT once, when nothing is under way any more. */

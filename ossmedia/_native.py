@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ossmedia import answer, errors, process
 from ossmedia._core import ffi, lib
-from ossmedia.answer import FIELDS, Answer, StreamStats
+from ossmedia.answer import FIELDS, Answer
 from ossmedia.libssl import libssl_hint
 
 TYPE_CHECKING = False
@@ -23,26 +23,17 @@ __all__ = [
     "ADDRESS_CNAME",
     "ADDRESS_HOST",
     "ADDRESS_PATH",
-    "APPEND",
-    "CREATE",
-    "DONE",
-    "IDLE",
-    "PARTS_MAX",
-    "PART_MIN",
-    "REPLACE",
-    "SENT",
+    "Handle",
     "Store",
-    "Stream",
+    "c_text",
+    "call",
     "crc64",
     "crc64_combine",
+    "text_of",
     "version",
 ]
 
 ADDRESS_HOST, ADDRESS_PATH, ADDRESS_CNAME = 0, 1, 2
-REPLACE, CREATE, APPEND = 0, 1, 2
-DONE, SENT, IDLE = 0, 1, 2
-PART_MIN = 102_400  # bytes: OSS's smallest part, so our smallest block
-PARTS_MAX = 10_000
 
 _NO_BODY = ffi.NULL
 _METHODS = {name: name.encode() for name in ("GET", "HEAD", "PUT", "POST", "DELETE")}
@@ -51,7 +42,7 @@ _errors: list[Any] = []  # memory for them, used again
 _unpack, _FIELDS_SIZE = FIELDS.unpack_from, FIELDS.size
 
 
-def _text(field: Any) -> str:
+def text_of(field: Any) -> str:
     return str(ffi.string(field).decode("utf-8", "replace"))
 
 
@@ -59,10 +50,10 @@ def _service(err: Any, message: str) -> errors.ServiceError:
     retry_after = err.retry_after_s
     error = errors.service_error(
         err.http_status,
-        _text(err.oss_code),
+        text_of(err.oss_code),
         message,
-        request_id=_text(err.request_id),
-        ec=_text(err.ec),
+        request_id=text_of(err.request_id),
+        ec=text_of(err.ec),
         temporary=err.code == lib.OM_E_EXPIRED,
         maybe_done=bool(err.maybe_done),
         retry_after_s=None if retry_after < 0 else float(retry_after),
@@ -74,7 +65,7 @@ def _service(err: Any, message: str) -> errors.ServiceError:
 
 def _raise(code: int, err: Any) -> None:
     """Turns a negative code into its exception; the one converter."""
-    message = _text(err.message)
+    message = text_of(err.message)
     if code in (lib.OM_E_ARG, lib.OM_E_STATE):
         raise (ValueError if code == lib.OM_E_ARG else answer.StreamBusy)(message)
     if code == lib.OM_E_NOMEM:
@@ -94,7 +85,7 @@ def _raise(code: int, err: Any) -> None:
     raise cls(message, maybe_done=bool(err.maybe_done))
 
 
-def _c(what: str, text: str) -> bytes:
+def c_text(what: str, text: str) -> bytes:
     """UTF-8 for C. A NUL would silently end the text there, so it is refused here."""
     if not isinstance(text, str):
         raise TypeError(f"{what}: must be str, not {type(text).__name__}")
@@ -106,7 +97,7 @@ def _c(what: str, text: str) -> bytes:
         raise ValueError(f"{what}: must be valid Unicode, it has a lone surrogate") from None
 
 
-def _call(function: Any, *arguments: Any) -> int:
+def call(function: Any, *arguments: Any) -> int:
     """Calls C with error memory of its own as the last argument; the code, if it is no error."""
     try:
         err = _errors.pop()
@@ -121,7 +112,7 @@ def _call(function: Any, *arguments: Any) -> int:
 
 def version() -> str:
     """The C core's version."""
-    return _text(lib.om_version())
+    return text_of(lib.om_version())
 
 
 def crc64(data: Buffer, crc: int = 0) -> int:
@@ -135,7 +126,7 @@ def crc64_combine(crc_a: int, crc_b: int, len_b: int) -> int:
     return int(lib.om_crc64_combine(crc_a, crc_b, len_b))
 
 
-class _Handle:
+class Handle:
     """What Store and Stream share: a C handle that belongs to the process that made it."""
 
     _what = ""
@@ -163,7 +154,7 @@ class _Handle:
         raise TypeError(f"{self._what} cannot be pickled")
 
 
-class Store(_Handle):
+class Store(Handle):
     """One bucket at one endpoint. Any thread may use it; a child after fork() may not.
 
     Args:
@@ -204,7 +195,7 @@ class Store(_Handle):
             "proxy": proxy,
             "tls_library": libssl_hint() if endpoint.startswith("https") else "",
         }
-        held = {name: ffi.new("char[]", _c(name, text)) for name, text in texts.items()}
+        held = {name: ffi.new("char[]", c_text(name, text)) for name, text in texts.items()}
         config = ffi.new("om_config *", held)
         config.product = ffi.NULL
         config.address = address
@@ -215,7 +206,7 @@ class Store(_Handle):
         config.verify_crc = verify_crc
         config.harden = harden
         out = ffi.new("om_store **")
-        _call(lib.om_store_new, out, config)
+        call(lib.om_store_new, out, config)
         self._handle = ffi.gc(out[0], lib.om_store_free)
         # Memory for one exchange each: an answer, a window on its bytes, an error. pop and append
         # are atomic.
@@ -225,10 +216,10 @@ class Store(_Handle):
     def set_credentials(self, credentials: Credentials) -> None:
         """Replaces all fields together; exchanges under way keep the old ones."""
         names = ("access_key_id", "access_key_secret", "security_token")
-        held = [ffi.new("char[]", _c(name, getattr(credentials, name))) for name in names]
+        held = [ffi.new("char[]", c_text(name, getattr(credentials, name))) for name in names]
         self._token_size = len(credentials.security_token)
         try:
-            _call(lib.om_store_set_credentials, self.handle(), ffi.new("om_credentials *", held))
+            call(lib.om_store_set_credentials, self.handle(), ffi.new("om_credentials *", held))
         finally:
             for memory in held:
                 ffi.buffer(memory)[:] = bytes(len(memory))
@@ -239,12 +230,13 @@ class Store(_Handle):
 
     def sign_url(self, method: str, key: str, query: str, headers: str, expires_s: int) -> str:
         """A presigned URL; it holds the token, so it is a secret."""
-        texts = [_c("method", method), _c("key", key), _c("query", query), _c("headers", headers)]
+        named = {"method": method, "key": key, "query": query, "headers": headers}
+        texts = [c_text(name, text) for name, text in named.items()]
         # Percent-encoding triples at most; the token is the part without a limit.
         size = 4096 + 3 * (sum(map(len, texts)) + self._token_size)
         out = ffi.new("char[]", size)
-        _call(lib.om_store_sign_url, self.handle(), *texts, expires_s, out, size)
-        return _text(out)
+        call(lib.om_store_sign_url, self.handle(), *texts, expires_s, out, size)
+        return text_of(out)
 
     def exchange(self, *request: Any, **rest: Any) -> Answer:
         """One signed request and its answer; takes what ``transfer`` takes."""
@@ -285,10 +277,10 @@ class Store(_Handle):
         try:
             rc = _exchange(
                 handle,
-                _METHODS.get(method) or _c("method", method),
-                _c("key", key) if key else b"",
-                _c("query", query) if query else b"",
-                _c("headers", headers) if headers else b"",
+                _METHODS.get(method) or c_text("method", method),
+                c_text("key", key) if key else b"",
+                c_text("query", query) if query else b"",
+                c_text("headers", headers) if headers else b"",
                 body_c,
                 len(body_c),
                 out_c,
@@ -319,80 +311,3 @@ class Store(_Handle):
     def drop_connections(self) -> None:
         """Closes idle connections."""
         lib.om_store_drop_connections(self.handle())
-
-
-class Stream(_Handle):
-    """Bytes into one object by blocks. One writer (take, give, end) beside any number of pumps; see
-    ossmedia.h.
-
-    Args:
-        file: (descriptor, size in bytes, time of the last change in ns) of a file whose bytes go
-            instead of the blocks': those are only counted.
-
-    Raises:
-        ValueError: naming the field and its limit.
-    """
-
-    _what = "stream"
-
-    def __init__(
-        self,
-        store: Store,
-        *,
-        key: str,
-        mode: int,
-        block_size: int,
-        block_count: int,
-        append_limit: int = 0,
-        headers: str = "",
-        file: tuple[int, int, int] | None = None,
-    ) -> None:
-        super().__init__()
-        for name, number in (("block_size", block_size), ("block_count", block_count)):
-            if not 0 <= number < 1 << 31:
-                raise ValueError(f"{name}: must be 0 to 2,147,483,647")
-        held = ffi.new("char[]", _c("key", key)), ffi.new("char[]", _c("headers", headers))
-        source = ffi.NULL if file is None else ffi.new("om_file *", file)
-        values = (held[0], mode, block_size, block_count, append_limit, held[1], source)
-        options = ffi.new("om_options *", values)
-        out = ffi.new("om_stream **")
-        _call(lib.om_stream_open, out, store.handle(), options)
-        self._handle = ffi.gc(out[0], lib.om_stream_free)
-        self._block_size, self._counters = block_size, ffi.new("om_stats *")
-        self._taken = ffi.new("void **")
-
-    def take(self) -> memoryview | None:
-        """The block to fill; None when all are busy. The view is valid until the block is given."""
-        if not _call(lib.om_stream_take, self.handle(), self._taken):
-            return None
-        return memoryview(ffi.buffer(self._taken[0], self._block_size))
-
-    def give(self, length: int, *, last: bool = False) -> None:
-        """Hands over the taken block with `length` bytes in it."""
-        _call(lib.om_stream_give, self.handle(), length, last)
-
-    def end(self) -> None:
-        """Nothing follows."""
-        _call(lib.om_stream_end, self.handle())
-
-    def pump(self) -> int:
-        """One exchange: DONE, SENT or IDLE. After an error the next one tries the same again."""
-        return _call(lib.om_stream_pump, self.handle())
-
-    def restart(self, key: str) -> None:
-        """Appends: what is not yet acknowledged goes into the new object `key`."""
-        _call(lib.om_stream_restart, self.handle(), _c("key", key))
-
-    def abort(self) -> None:
-        """Drops what was not sent; one more pump drops the parts at OSS."""
-        lib.om_stream_abort(self.handle())
-
-    def stats(self) -> StreamStats:
-        out = ffi.new("om_stats *")
-        lib.om_stream_get_stats(self.handle(), out)
-        return StreamStats(out, *map(_text, (out.etag, out.request_id, out.upload_id)))
-
-    def stored(self) -> int:
-        """bytes_stored of ``stats`` alone. For one thread at a time."""
-        lib.om_stream_get_stats(self._handle, self._counters)
-        return int(self._counters.bytes_stored)

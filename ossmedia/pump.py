@@ -7,14 +7,15 @@ memory. It never looks at the bytes, and never drops one unless told to abort.
 
 from __future__ import annotations
 
-import sys
 import threading
 
 from ossmedia import errors
-from ossmedia._native import APPEND, DONE, IDLE, PARTS_MAX, SENT, Stream
+from ossmedia._native_stream import APPEND, DONE, IDLE, PARTS_MAX, SENT, Stream
 from ossmedia.answer import StreamBusy, StreamForeign, StreamFull
 from ossmedia.errors import OssMediaError, StreamBroken
+from ossmedia.failures import Failures
 from ossmedia.generations import Generations
+from ossmedia.journal import tell, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from ossmedia.session import Session
 
 __all__ = ["Pump"]
+
+# How long a worker goes on in C, and a writer waits there, before Python looks at credentials,
+# errors and signals again. At the speed of a fast network both then need no lock of Python's.
+STAY_MS = 20
 
 
 class Pump:
@@ -82,15 +87,12 @@ class Pump:
         self._limit = append_limit or 5 << 30
         self._on_full = on_full
         self._progress = progress
+        self._stay_ms = STAY_MS if progress is None else 0  # whoever watches hears of each block
         self._total = total
         self._threads: list[threading.Thread] = []
-        self._workers = 0
         self._events = 0  # counts what may give a worker something to do
         self._given = 0
-        self._failing_since = 0.0  # when the first failure in a row came
-        self._failures = 0
-        self._damages = 0
-        self._not_before = 0.0  # back-off, shared: or every worker would knock by itself; 0: none
+        self._failures = Failures()
         self._done = False
         self._stop = False
         self._ended = False
@@ -145,17 +147,31 @@ class Pump:
         if self.view is not None and self.pos == self._block_size:
             self._check_limits()
             self.give(last=False)
-        while self.view is None:
+        while not self._take():
+            self._await_free()
+            if self._take():
+                break
+            left = None if end is None else end - self.clock.monotonic()
+            if left is not None and left <= 0:
+                return False
+            self.clock.wait(self.changed, left)
+        return True
+
+    def _take(self) -> bool:
+        if self.view is None:
             self.raise_if_broken()
             if self._stop:
                 raise ValueError("the writer was aborted")
             self.view = self._stream.take()
-            if self.view is None:
-                left = None if end is None else end - self.clock.monotonic()
-                if left is not None and left <= 0:
-                    return False
-                self.clock.wait(self.changed, left)
-        return True
+        return self.view is not None
+
+    def _await_free(self) -> None:
+        """Waits without the lock, and without Python's."""
+        self.lock.release()
+        try:
+            self._stream.await_free(STAY_MS)
+        finally:
+            self.lock.acquire()
 
     def _check_limits(self) -> None:
         if self._mode != APPEND:
@@ -189,9 +205,8 @@ class Pump:
             raise StreamBroken(f"{self._key}: gave up: {self.error}") from self.error
 
     def _start_workers(self) -> None:
-        while self._workers < self._parallel:
+        while len(self._threads) < self._parallel:
             worker = threading.Thread(target=self._work, name=f"ossmedia {self._key}", daemon=True)
-            self._workers += 1
             self._threads.append(worker)
             worker.start()
 
@@ -212,8 +227,7 @@ class Pump:
         does, too."""
         while True:
             with self.lock:
-                self._await_turn()
-                if self._stop or self._done or self.error is not None:
+                if not self._await_turn():
                     return
                 # All that was given to an append is stored: asking the core would tell the same.
                 if self._mode == APPEND and self.stored == self.written and not self._ended:
@@ -222,7 +236,7 @@ class Pump:
                 seen, number = self._events, self._generations.number
             try:
                 self._session.prepare()
-                state = self._stream.pump()
+                state = self._stream.pump(self._stay_ms)
             except (StreamForeign, StreamFull) as why:
                 self._next_generation(why, number)
             except Exception as error:
@@ -230,12 +244,15 @@ class Pump:
             else:
                 self._advance(state, seen)
 
-    def _await_turn(self) -> None:
-        while self._not_before and not (self._stop or self._done or self.error is not None):
-            left = self._not_before - self.clock.monotonic()
+    def _await_turn(self) -> bool:
+        """Waits while all hold back; False: there is nothing to be done any more."""
+        while not (self._stop or self._done or self.error is not None):
+            until = self._failures.not_before
+            left = until - self.clock.monotonic() if until else 0
             if left <= 0:
-                return
+                return True
             self.clock.wait(self.changed, left)
+        return False
 
     def _advance(self, state: int, seen: int) -> None:
         with self.lock:
@@ -245,16 +262,20 @@ class Pump:
                 return
             self._events += 1
             self._done = self._done or state == DONE
-            before, self.stored = self.stored, self._stream.stored()
+            moved = self._look()
             # Asking OSS what it holds after a failed append is no progress yet.
-            if self._done or self._mode != APPEND or self.stored > before:
-                self._failures = self._damages = 0
-                self._not_before = 0.0
+            if self._done or self._mode != APPEND or moved:
+                self._failures.clear()
             self.changed.notify_all()
-            report = self._progress if self.stored > before else None
+            report = self._progress if moved else None
             stored = self.stored
         if report is not None:
-            _tell(report, stored, self._total)
+            tell(report, stored, self._total)
+
+    def _look(self) -> bool:
+        """True: more is stored than at the last look."""
+        before, self.stored = self.stored, self._stream.stored()
+        return self.stored > before
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, errors.CallbackFailed):
@@ -263,21 +284,18 @@ class Pump:
                 self._events += 1
             return
         with self.lock:
-            self._failures += 1
-            if self._failures == 1:
-                self._failing_since = self.clock.monotonic()
-            attempt = self._failures
-            if isinstance(error, errors.IntegrityError):  # final only when it comes back
-                self._damages += 1
-                attempt = self._damages
+            if self._look():  # what went well before it
+                self._failures.clear()
+                self.changed.notify_all()
+            attempt = self._failures.add(error, self.clock.monotonic())
         # Renewal may take its time: other workers go on meanwhile.
         delay = self._session.recover(error, attempt)
         with self.lock:
             now = self.clock.monotonic()
-            if delay is None or now - self._failing_since > self._session.retry.give_up_after_s:
+            if delay is None or now - self._failures.since > self._session.retry.give_up_after_s:
                 self._break(error)
             else:
-                self._not_before = max(self._not_before, now + delay)
+                self._failures.wait_until(now + delay)
 
     def _break(self, error: Exception) -> None:
         self.error = error
@@ -303,7 +321,7 @@ class Pump:
             except (OssMediaError, OverflowError, ValueError) as error:
                 self._break(error)
                 return
-            _log("%s: going on in %s: %s", self._key, self._generations.go_on(stats), why)
+            warn("%s: going on in %s: %s", self._key, self._generations.go_on(stats), why)
             self._events += 1
             self.changed.notify_all()
 
@@ -357,13 +375,10 @@ class Pump:
                     break
             except OssMediaError as error:
                 attempt += 1
-                delay = (
-                    self._session.recover(error, attempt)
-                    if attempt < self._session.retry.attempts
-                    else None
-                )
+                last = attempt >= self._session.retry.attempts
+                delay = None if last else self._session.recover(error, attempt)
                 if delay is None:
-                    _log("%s: the parts sent so far could not be dropped: %s", self._key, error)
+                    warn("%s: the parts sent so far could not be dropped: %s", self._key, error)
                     break
                 self.clock.sleep(delay)
         with self.lock:
@@ -383,17 +398,3 @@ class Pump:
     def _join(self) -> None:
         for worker in self._threads:
             worker.join()
-
-
-def _tell(progress: Callable[[int, int | None], object], stored: int, total: int | None) -> None:
-    """A caller's callback must not stop the upload."""
-    try:
-        progress(stored, total)
-    except Exception as error:
-        _log("progress callback raised %s", type(error).__name__)
-
-
-def _log(text: str, *values: object) -> None:
-    logging = sys.modules.get("logging")
-    if logging is not None:
-        logging.getLogger("ossmedia").warning(text, *values)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from ossmedia._native import CREATE, REPLACE
+from ossmedia._native_stream import CREATE, REPLACE
 from ossmedia.answer import FileLost
 from ossmedia.errors import ObjectTooLarge, OssMediaError, StreamBroken
 from ossmedia.pump import Pump

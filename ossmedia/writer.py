@@ -13,7 +13,7 @@ from _thread import allocate_lock
 from _weakref import ref
 
 from ossmedia import errors
-from ossmedia._native import APPEND, CREATE, REPLACE
+from ossmedia._native_stream import APPEND, CREATE, REPLACE
 from ossmedia.gather import BUFFER, Blocks, Lingering
 from ossmedia.pump import Pump
 

@@ -18,6 +18,7 @@ typedef struct rig {
     char *bytes; /* the witness */
     size_t len;
     uint64_t seed;
+    uint32_t wait_ms, stay_ms; /* for take and pump */
 } rig;
 
 static inline om_config rig_config(const peer *p, char endpoint[64])
@@ -87,7 +88,7 @@ static inline void rig_close(rig *r)
 static inline int rig_give(rig *r, size_t len, int last)
 {
     void *data;
-    int rc = om_stream_take(r->stream, &data, &r->err);
+    int rc = om_stream_take(r->stream, r->wait_ms, &data, &r->err);
 
     if (rc != 1)
         return rc < 0 ? rc : OM_IDLE;
@@ -110,7 +111,7 @@ static inline int rig_give(rig *r, size_t len, int last)
 
 static inline int rig_pump(rig *r)
 {
-    int rc = om_stream_pump(r->stream, &r->err);
+    int rc = om_stream_pump(r->stream, r->stay_ms, &r->err);
 
     r->untidy += r->err.code != (rc < 0 ? rc : OM_OK) || (rc < 0 && !r->err.message[0]);
     return rc;

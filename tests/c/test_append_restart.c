@@ -170,7 +170,7 @@ static void test_abort(void)
     OK(rig_holds(&r, KEY, 0, 1000) && rig_stats(&r).bytes_stored == 1000 &&
            rig_stats(&r).blocks_busy == 0,
        "what is there stays");
-    OK(om_stream_take(r.stream, &data, &r.err) == OM_E_STATE && rig_end(&r) == OM_E_STATE,
+    OK(om_stream_take(r.stream, 0, &data, &r.err) == OM_E_STATE && rig_end(&r) == OM_E_STATE,
        "no more bytes");
     rig_close(&r);
 }

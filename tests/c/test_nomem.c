@@ -75,7 +75,7 @@ static int fill(om_stream *stream, char *witness, size_t *len, size_t more, int 
     void *data;
     int rc;
 
-    TRY(rc, om_stream_take(stream, &data, &err));
+    TRY(rc, om_stream_take(stream, 0, &data, &err));
     if (rc != 1)
         return rc;
     memset(data, 'a' + (int)(*len / BLOCK), more);
@@ -91,7 +91,7 @@ static int drain(om_stream *stream)
     int rc = OM_SENT;
 
     for (int i = 0; i < 30 && rc != OM_DONE && rc != OM_IDLE; i++)
-        TRY(rc, om_stream_pump(stream, &err));
+        TRY(rc, om_stream_pump(stream, 0, &err));
     return rc;
 }
 

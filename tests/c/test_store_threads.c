@@ -79,7 +79,7 @@ static void *pump_stream(void *arg)
     int rc = OM_IDLE;
 
     while (rc != OM_DONE) {
-        rc = om_stream_pump(r->stream, &err);
+        rc = om_stream_pump(r->stream, 0, &err);
         om_stream_get_stats(r->stream, &stats);
         check(rc >= 0 && stats.bytes_stored <= stats.bytes_taken);
         if (rc < 0)

@@ -92,11 +92,11 @@ static void after_the_last(rig *r)
 {
     void *data;
 
-    OK(om_stream_take(r->stream, &data, &r->err) == OM_E_STATE && !data &&
+    OK(om_stream_take(r->stream, 0, &data, &r->err) == OM_E_STATE && !data &&
            strstr(r->err.message, "ended"),
        "take after the last: %s", r->err.message);
     OK(om_stream_give(r->stream, 1, 1, &r->err) == OM_E_STATE &&
-           om_stream_take(r->stream, &data, NULL) == OM_E_STATE,
+           om_stream_take(r->stream, 0, &data, NULL) == OM_E_STATE,
        "give after the last");
     OK(rig_end(r) == OM_OK && om_stream_end(r->stream, NULL) == OM_OK,
        "end after the last is no error, nor twice");
@@ -118,8 +118,8 @@ static void test_misuse(void)
         rig_open(&r, oss, (om_options){.key = KEY, .mode = mode, .block_count = 2});
         OK(om_stream_give(r.stream, 1, 0, &r.err) == OM_E_STATE, "mode %d: give without take: %s",
            mode, r.err.message);
-        OK(om_stream_take(r.stream, &data, &r.err) == 1 && data &&
-               om_stream_take(r.stream, &again, NULL) == 1 && again == data,
+        OK(om_stream_take(r.stream, 0, &data, &r.err) == 1 && data &&
+               om_stream_take(r.stream, 0, &again, NULL) == 1 && again == data,
            "the same block until it is given back");
         OK(om_stream_give(r.stream, BLOCK + 1, 0, &r.err) == OM_E_ARG &&
                strncmp(r.err.message, "len:", 4) == 0 && strstr(r.err.message, "102400"),
@@ -133,7 +133,8 @@ static void test_misuse(void)
         OK(rig_stats(&r).bytes_taken == 0, "nothing was given by that");
         OK(rig_give(&r, BLOCK, 0) == OM_OK && om_stream_give(r.stream, 1, 0, &r.err) == OM_E_STATE,
            "give twice");
-        OK(rig_give(&r, BLOCK, 0) == OM_OK && om_stream_take(r.stream, &data, &r.err) == 0 && !data,
+        OK(rig_give(&r, BLOCK, 0) == OM_OK && om_stream_take(r.stream, 0, &data, &r.err) == 0 &&
+               !data,
            "full is not an error");
         OK(rig_stats(&r).blocks_busy == 2 && rig_stats(&r).bytes_taken == 2 * BLOCK,
            "two blocks are busy");
@@ -269,7 +270,7 @@ static void test_lives(void)
 
     rig_open(&r, oss, (om_options){.key = KEY, .mode = OM_REPLACE});
     rig_give(&r, 1000, 1);
-    OK(om_stream_pump(r.stream, NULL) == OM_SENT && om_stream_pump(r.stream, NULL) == OM_DONE,
+    OK(om_stream_pump(r.stream, 0, NULL) == OM_SENT && om_stream_pump(r.stream, 0, NULL) == OM_DONE,
        "no om_error is needed");
     rig_close(&r);
 }

@@ -18,7 +18,7 @@ static void test_parts(void)
         r.stream->blocks.given = r.stream->upload.acked = OM__PARTS_MAX - 1;
         r.stream->upload.started = 1;
         OK(rig_give(&r, BLOCK, 0) == OM_OK, "part 10,000 is taken");
-        OK(om_stream_take(r.stream, &data, NULL) == 1, "a block is lent");
+        OK(om_stream_take(r.stream, 0, &data, NULL) == 1, "a block is lent");
         OK(om_stream_give(r.stream, BLOCK, 0, &r.err) == OM_E_FULL &&
                om_stream_give(r.stream, 1, 1, &r.err) == OM_E_FULL,
            "part 10,001 is not: %s", r.err.message);

@@ -24,7 +24,7 @@ static void *run_pump(void *arg)
     om_stats stats;
 
     do {
-        p->last = om_stream_pump(p->rig->stream, &err);
+        p->last = om_stream_pump(p->rig->stream, p->rig->stay_ms, &err);
         p->failures += p->last < 0;
         om_stream_get_stats(p->rig->stream, &stats);
         if (p->last == OM_IDLE)
@@ -57,13 +57,15 @@ static void script(int mode)
     peer_script(oss, (peer_fault){.op = PEER_INITIATE, .say = SAY_STATUS, .status = 500});
 }
 
-static void run(int mode, uint32_t block_count)
+/* `wait_ms`: the writer waits in take, and the pumps stay as long; 0: everybody asks again. */
+static void run(int mode, uint32_t block_count, uint32_t wait_ms)
 {
     pump pumps[PUMPS];
     int failures = 0, done = 0;
     rig r;
 
     rig_open(&r, oss, (om_options){.key = KEY, .mode = mode, .block_count = block_count});
+    r.wait_ms = r.stay_ms = wait_ms;
     script(mode);
     for (int i = 0; i < PUMPS; i++) {
         pumps[i] = (pump){.rig = &r};
@@ -106,7 +108,7 @@ static void run_abort(int mode)
     om_stream_abort(r.stream);
     for (int i = 0; i < PUMPS; i++)
         pthread_join(pumps[i].thread, NULL);
-    OK(om_stream_take(r.stream, &data, NULL) == OM_E_STATE && rig_stats(&r).blocks_busy == 0,
+    OK(om_stream_take(r.stream, 0, &data, NULL) == OM_E_STATE && rig_stats(&r).blocks_busy == 0,
        "mode %d: aborted", mode);
     OK(peer_uploads_open(oss) == 0 && peer_count(oss, PEER_ABORT) <= 1,
        "mode %d: nothing is left over", mode);
@@ -116,9 +118,11 @@ static void run_abort(int mode)
 int main(void)
 {
     oss = peer_start();
-    run(OM_REPLACE, 8);
-    run(OM_CREATE, 80);
-    run(OM_APPEND, 8);
+    for (uint32_t wait_ms = 0; wait_ms <= 20; wait_ms += 20) {
+        run(OM_REPLACE, 8, wait_ms);
+        run(OM_CREATE, 80, wait_ms);
+        run(OM_APPEND, 8, wait_ms);
+    }
     run_abort(OM_REPLACE);
     run_abort(OM_APPEND);
     peer_stop(oss);

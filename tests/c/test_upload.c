@@ -45,7 +45,7 @@ static void test_ends(void)
     rig_close(&r);
 
     rig_open(&r, oss, (om_options){.mode = OM_REPLACE});
-    OK(om_stream_take(r.stream, &data, NULL) == 1 && rig_end(&r) == OM_OK && rig_complete(&r, KEY),
+    OK(om_stream_take(r.stream, 0, &data, NULL) == 1 && rig_end(&r) == OM_OK && rig_complete(&r, KEY),
        "a block that was taken and not given is dropped");
     rig_close(&r);
 

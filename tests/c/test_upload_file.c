@@ -76,7 +76,7 @@ static int give_all(rig *r, size_t block_size)
         size_t len = left < block_size ? left : block_size;
         void *data;
 
-        rc = om_stream_take(r->stream, &data, &r->err);
+        rc = om_stream_take(r->stream, 0, &data, &r->err);
         if (rc == 0) {
             rc = rig_pump(r);
             if (rc == OM_E_FILE)

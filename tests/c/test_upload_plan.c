@@ -146,7 +146,8 @@ static void abort_after(int pumps, int deletes, const char *what)
             abort();
     om_stream_abort(r.stream);
     OK(rig_stats(&r).blocks_busy == 0, "%s: nothing is kept", what);
-    OK(om_stream_take(r.stream, &data, &r.err) == OM_E_STATE && !data && rig_end(&r) == OM_E_STATE,
+    OK(om_stream_take(r.stream, 0, &data, &r.err) == OM_E_STATE && !data &&
+           rig_end(&r) == OM_E_STATE,
        "%s: no more bytes", what);
     OK(rig_drain(&r) == OM_DONE && rig_pump(&r) == OM_DONE, "%s: done", what);
     OK(peer_count(oss, PEER_ABORT) == deletes && peer_uploads_open(oss) == 0, "%s: %d DELETE", what,

@@ -69,14 +69,14 @@ static uint64_t record(om_store *store, const char *key, int mode, uint64_t coun
         void *data;
 
         while (given < count) {
-            TRY(rc, om_stream_take(stream, &data, &err));
+            TRY(rc, om_stream_take(stream, 0, &data, &err));
             if (rc == 0)
                 break;
             fill(data, given++);
             *mine = om_crc64(*mine, data, BLOCK);
             TRY(rc, om_stream_give(stream, BLOCK, given == count, &err));
         }
-        TRY(rc, om_stream_pump(stream, &err));
+        TRY(rc, om_stream_pump(stream, 0, &err));
     } while (rc != OM_DONE);
     om_stream_get_stats(stream, &stats);
     om_stream_free(stream);

@@ -6,7 +6,8 @@ import pickle
 import pytest
 
 from ossmedia import Credentials, errors
-from ossmedia._native import CREATE, Store, Stream, crc64, crc64_combine, version
+from ossmedia._native import Store, crc64, crc64_combine, version
+from ossmedia._native_stream import CREATE, Stream
 
 
 @pytest.fixture
