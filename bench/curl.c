@@ -147,7 +147,7 @@ static void camera(const work *w, CURL *curl, om__signer *signer)
         while (left > 0 || (i == w->count && used > 0)) {
             uint64_t take = left < BUFFER - used ? left : BUFFER - used;
 
-            memcpy(buffer + used, w->data + from, take);
+            memcpy(buffer + used, w->place[i] + from, take);
             used += take;
             from += take;
             left -= take;

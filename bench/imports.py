@@ -87,7 +87,9 @@ def over_bare(benchmark, title, cases):
     rss = {name: median(cost[1] for cost in found) for name, found in costs.items()}
     record(benchmark, title, "ms CPU over bare Python", cpu, {})
     record(benchmark, title, "KiB over bare Python", {n: v / KIB for n, v in rss.items()}, {})
-    benchmark.extra_info.update(cpu_ms=cpu, resident_bytes=rss)
+    rounds = {f"{name}, CPU ms": [one[0] * 1000 for one in costs[name]] for name in cases}
+    rounds |= {f"{name}, resident": [one[1] for one in costs[name]] for name in cases}
+    benchmark.extra_info.update(cpu_ms=cpu, resident_bytes=rss, rounds=rounds)
     return rss
 
 

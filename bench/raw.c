@@ -215,7 +215,7 @@ static void camera(const work *w, const wire *to, om__signer *signer, uint64_t c
         while (left > 0 || (i == count && used > 0)) {
             uint64_t take = left < BUFFER - used ? left : BUFFER - used;
 
-            memcpy(buffer + used, w->data + begin_at, take);
+            memcpy(buffer + used, w->place[i] + begin_at, take);
             used += take;
             begin_at += take;
             left -= take;

@@ -62,6 +62,7 @@ def compare(
         name: median(a / b for a, b in zip(times[OWN], times[name], strict=True)) for name in peers
     }
     record(benchmark, title, unit, middle, ratios)
+    benchmark.extra_info["rounds"] = times
     return ratios
 
 

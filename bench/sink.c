@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { EVENTS = 64, WINDOW = 256 * 1024 };
@@ -266,6 +267,17 @@ static int read_arguments(int argc, char **argv, int *spin, int *tls)
     return 0;
 }
 
+/* A crowd of cameras keeps more connections open than a shell's usual limit of files. */
+static void allow_connections(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct sigaction action = {.sa_handler = on_signal};
@@ -281,6 +293,7 @@ int main(int argc, char **argv)
     sigprocmask(SIG_BLOCK, &blocked, &waiting);
     sigdelset(&waiting, SIGTERM);
     sigaction(SIGTERM, &action, NULL);
+    allow_connections();
     listener = listen_here(&port);
     poller = epoll_create1(EPOLL_CLOEXEC);
     if (listener < 0 || poller < 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -62,7 +63,8 @@ def build_peers() -> None:
     """The peers that are C programs; one whose headers are missing is left out. Raises as
     ``build``."""
     _built("ossmedia_raw")
-    if "ossmedia_curl:" in _cmake("--build", str(FOLDER), "--target", "help"):
+    # Ninja tells targets as "name: phony", make as "... name".
+    if re.search(r"\bossmedia_curl\b", _cmake("--build", str(FOLDER), "--target", "help")):
         _built("ossmedia_curl")
 
 

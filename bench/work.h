@@ -25,7 +25,8 @@ typedef struct work {
     int sign, crc;
     char *data; /* the payload, for what comes from memory */
     uint64_t data_len;
-    uint32_t frame[FRAMES_MAX];
+    uint32_t frame[FRAMES_MAX];    /* sizes of a camera's frames, in order */
+    const char *place[FRAMES_MAX]; /* where each lies */
     int https;
     char host[64];
     uint16_t port;
@@ -115,11 +116,45 @@ static void read_frames(work *w)
     fclose(f);
 }
 
+static int by_size(const void *a, const void *b)
+{
+    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+/* A camera's frames of one size are the same bytes, those of another size others: the places lie one behind the other in the
+ * payload, the smallest first, as `places` of peers/client.py says. Fills `offset` by frame; returns the bytes of all places. */
+static uint64_t lay_out(const work *w, uint64_t *offset)
+{
+    static uint32_t sorted[FRAMES_MAX];
+    static uint64_t at[FRAMES_MAX];
+    uint64_t sizes = 0, end = 0;
+
+    memcpy(sorted, w->frame, w->count * sizeof *sorted);
+    qsort(sorted, w->count, sizeof *sorted, by_size);
+    for (uint64_t i = 0; i < w->count; i++) {
+        if (sizes > 0 && sorted[sizes - 1] == sorted[i])
+            continue;
+        sorted[sizes] = sorted[i];
+        at[sizes++] = end;
+        end += sorted[i];
+    }
+    for (uint64_t i = 0; i < w->count; i++) {
+        const uint32_t *found = bsearch(&w->frame[i], sorted, sizes, sizeof *sorted, by_size);
+
+        offset[i] = at[found - sorted];
+    }
+    return end;
+}
+
 static void read_payload(work *w)
 {
+    static uint64_t offset[FRAMES_MAX];
+    int camera = strcmp(w->what, "camera") == 0;
     struct stat about;
     int fd = open(w->payload, O_RDONLY | O_CLOEXEC);
-    uint64_t want = strcmp(w->what, "camera") == 0 ? BUFFER : w->size * (w->count < BLOBS ? w->count : BLOBS);
+    uint64_t want = camera ? lay_out(w, offset) : w->size * (w->count < BLOBS ? w->count : BLOBS);
 
     if (fd < 0 || fstat(fd, &about) != 0 || (uint64_t)about.st_size < want)
         fail("--payload: not there, or too short");
@@ -135,6 +170,8 @@ static void read_payload(work *w)
     close(fd);
     if (!w->data)
         fail("no memory for the payload");
+    for (uint64_t i = 0; camera && i < w->count; i++)
+        w->place[i] = w->data + offset[i];
 }
 
 static void read_arguments(work *w, int argc, char **argv)

@@ -15,14 +15,13 @@ import sys
 import time
 from pathlib import Path
 
-from bench.peers import extra
-from bench.peers.measure import CORES, Failed, Place, Served, missing, pinned, run
+from bench.peers import extra, goals
+from bench.peers.measure import CORES, VENV, Failed, Place, Served, missing, pinned, run
 from bench.peers.plot import svg
-from bench.peers.scenarios import MISSING_HERE, PEERS, SCENARIOS, SHORT
-from bench.peers.table import Rows, markdown, rows
+from bench.peers.scenarios import MISSING_HERE, MUST_RUN, PEERS, SCENARIOS, SHORT
+from bench.peers.table import Found, Rows, broken, markdown, rows
+from bench.peers.watch import Watch
 from bench.sink import FOLDER, build, build_peers
-
-MUST_RUN = ("ossmedia", "raw", "raw+crc", "raw+v4+crc")
 
 
 def rounds_of(name: str, place: Place, given: argparse.Namespace) -> Rows:
@@ -60,17 +59,15 @@ def rounds_of(name: str, place: Place, given: argparse.Namespace) -> Rows:
     return table
 
 
-def circumstances(given: argparse.Namespace, load: float) -> list[str]:
+def circumstances(given: argparse.Namespace, watch: Watch) -> list[str]:
     """What a reader must know before any figure."""
     now = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
     system = f"Linux {platform.release()}, CPython {platform.python_version()}"
     lines = [
         f"- {now} UTC, {platform.machine()}, {os.cpu_count()} cores, {system}",
         f"- {given.rounds} rounds, scale {given.scale:g} of the full work",
-        f"- load average {load:.2f} at the start, {os.getloadavg()[0]:.2f} at the end",
+        *watch.told(),
     ]
-    if load > 0.7:
-        lines.append("- **busy machine**: other work ran at the start; ratios only, no times")
     if not pinned(CORES[0]):
         lines.append("- **not pinned**: fewer than two cores, or no taskset")
     else:
@@ -81,12 +78,11 @@ def circumstances(given: argparse.Namespace, load: float) -> list[str]:
 
 def versions() -> str:
     """Of the peers' environment."""
-    python = Path(".venv-peers/bin/python")
-    if not python.exists():
-        return "no .venv-peers"
+    if not VENV.exists():
+        return "no .venv-peers: make peers"
     code = "import importlib.metadata as m\nfor n in " + repr(extra.PACKAGES)
     code += ":\n try: print(n, m.version(n), end='; ')\n except Exception: pass"
-    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout
+    return subprocess.run([VENV, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
 def arguments() -> argparse.Namespace:
@@ -114,42 +110,65 @@ def arguments() -> argparse.Namespace:
     return given
 
 
+def judged(tables: dict[str, Rows], others: dict[str, Found]) -> list[str]:
+    """The goals' table."""
+    figures = {name: dict(table.figures) for name, table in tables.items()}
+    for name, table in tables.items():
+        for peer, used in table.more.items():
+            figures[name][f"{peer} peak"] = [one["peak"] / (1 << 20) for one in used]
+    figures |= {name: found.figures for name, found in others.items()}
+    reasons = {
+        (name, row.peer): row.why
+        for name, table in tables.items()
+        for row in rows(table)
+        if row.why
+    }
+    return goals.markdown(figures, reasons)
+
+
+def report(
+    given: argparse.Namespace, watch: Watch, tables: dict[str, Rows], others: dict[str, Found]
+) -> str:
+    """The whole run as Markdown, the goals first."""
+    command = "python -m bench.peers " + " ".join(sys.argv[1:])
+    lines = ["# Figures", "", f"`{command}`", "", *circumstances(given, watch)]
+    lines += [f"- {versions()}", "", *judged(tables, others), ""]
+    for table in tables.values():
+        lines += [*markdown(table), ""]
+    for found in others.values():
+        lines += [*found.lines, ""]
+    return "\n".join(lines)
+
+
+def kept(tables: dict[str, Rows], others: dict[str, Found]) -> str:
+    """The same as JSON."""
+    found: dict[str, object] = {
+        name: [vars(row) | {"rounds": table.figures.get(row.peer, [])} for row in rows(table)]
+        for name, table in tables.items()
+    }
+    return json.dumps(found | {name: one.figures for name, one in others.items()}, indent=1)
+
+
 def main() -> int:
     given = arguments()
-    load = os.getloadavg()[0]
+    watch = Watch()
     build()
     build_peers()
     place = Place(FOLDER / "work")
     place.folder.mkdir(parents=True, exist_ok=True)
     tables = {n: rounds_of(n, place, given) for n in given.scenario if n in SCENARIOS}
     others = {n: extra.EXTRAS[n](place, given) for n in given.scenario if n in extra.EXTRAS}
-    command = "python -m bench.peers " + " ".join(sys.argv[1:])
-    lines = ["# Figures", "", f"`{command}`", "", *circumstances(given, load)]
-    lines += [f"- {versions()}", ""]
-    for table in tables.values():
-        lines += [*markdown(table), ""]
-    for found in others.values():
-        lines += [*found, ""]
-    text = "\n".join(lines)
+    text = report(given, watch, tables, others)
     print(text)
-    given.json.write_text(
-        json.dumps(
-            {name: [vars(row) for row in rows(table)] for name, table in tables.items()},
-            indent=1,
-        )
-    )
+    given.json.write_text(kept(tables, others))
     if given.plot:
         given.plot.write_text(svg([(t.title, t.base, rows(t)) for t in tables.values()]))
     if given.record:
         given.record.write_text(text)
-    broken = [
-        f"{name}: {row.peer}: {row.why}"
-        for name, table in tables.items()
-        for row in rows(table)
-        if row.peer in MUST_RUN and (row.failed or row.middle is None)
-    ]
-    print("\n".join(broken), file=sys.stderr)
-    return 1 if broken else 0
+    failed = [line for table in tables.values() for line in broken(table, MUST_RUN)]
+    failed += [line for found in others.values() for line in found.broken]
+    print("\n".join(failed), file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any
 
-__all__ = ["BUCKET", "KEY_ID", "KEY_SECRET", "REGION", "TOKEN", "main"]
+__all__ = ["BUCKET", "KEY_ID", "KEY_SECRET", "REGION", "TOKEN", "main", "places"]
 
 BUCKET, REGION = "bench-bucket", "cn-hangzhou"
 KEY_ID, KEY_SECRET, TOKEN = "STS.bench", "bench-secret", "bench-token"
@@ -59,6 +59,16 @@ def read(path: str, size: int) -> bytes:
     return data
 
 
+def places(sizes: list[int]) -> dict[int, int]:
+    """Where a camera's frames lie in the payload, by their size: one behind the other, the smallest
+    first. Frames of one size are the same bytes; work.h lays them out the same way."""
+    offset, found = 0, {}
+    for size in sorted(set(sizes)):
+        found[size] = offset
+        offset += size
+    return found
+
+
 def paced(frames: list[bytes], rate: int) -> Any:
     """The frames, each at its time."""
     start = time.perf_counter()
@@ -80,8 +90,10 @@ def prepared(peer: Any, given: argparse.Namespace) -> tuple[Any, str]:
     if given.what == "camera":
         with open(given.frames) as f:
             sizes = [int(line) for line in f][:count]
-        data = read(given.payload, STEP)
-        of_size = {n: data[:n] for n in set(sizes)}
+        offsets = places(sizes)
+        data = read(given.payload, sum(offsets))
+        of_size = {n: data[at : at + n] for n, at in offsets.items()}
+        del data
         frames = [of_size[n] for n in sizes]
         return lambda: peer.camera(
             name, paced(frames, given.pace) if given.pace else frames, STEP

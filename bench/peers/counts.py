@@ -14,16 +14,18 @@ import subprocess
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from bench.peers.measure import Failed, Place, Served, command, environment, missing
 from bench.peers.scenarios import PEERS, SCENARIOS, Peer, Scenario
+from bench.peers.table import Found
 from bench.sink import ROOT, build_plugin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CASES", "Count", "slope", "table"]
+__all__ = ["CASES", "Count", "slope", "system_calls", "table"]
 
 KIB, MIB = 1 << 10, 1 << 20
 TIMEOUT_S = 280
@@ -38,6 +40,8 @@ CASES: tuple[tuple[str, Scenario, int, tuple[int, int], float], ...] = (
     ("MiB of 16 MiB PUTs from memory", PUT, 16 * MIB, (1, 3), 1 / 16),
 )
 WHO = ("raw", "raw+v4+crc", "libcurl+v4+crc", "ossmedia", "obstore", "oss2", "alibabacloud-oss-v2")
+TLS_WHO = ("raw+crc", "libcurl+v4+crc", "ossmedia", "obstore")
+REPEATS = 3  # of system calls: a slow reader makes a sender wait, and ask whether it may go on
 # ``rep movsb`` would count once a byte: copies are counted as vectors.
 TUNABLES = ":".join(f"glibc.cpu.x86_rep_{name}_threshold=1073741824" for name in ("movsb", "stosb"))
 
@@ -131,9 +135,13 @@ def _run(words: list[str], more: dict[str, str]) -> None:
 
 
 def slope(
-    count: Count, peer: Peer, case: tuple[str, Scenario, int, tuple[int, int], float], where: Place
+    count: Count,
+    peer: Peer,
+    case: tuple[str, Scenario, int, tuple[int, int], float],
+    where: Place,
+    tls: str = "",
 ) -> float:
-    """Of one unit of the case's work.
+    """Of one unit of the case's work; with a suite over TLS.
 
     Raises:
         Failed: it could not be counted.
@@ -142,7 +150,7 @@ def slope(
     if peer.slow > 1 and lengths[0] >= 20:  # seconds of emulation for each request
         lengths = (lengths[0] // 4, lengths[1] // 4)
     found = []
-    with Served(replace(scenario, size=size), where, spin=False) as sink:
+    with Served(replace(scenario, size=size, tls=tls), where, spin=False) as sink:
         for length in lengths:
             frames = where.frames(length)[0] if scenario.what == "camera" else ""
             given: dict[str, object] = {
@@ -152,43 +160,55 @@ def slope(
                 "count": length,
                 "payload": where.payload(max(size * min(length, 8), 1 << 22)),
                 "frames": frames,
+                "ca": sink.ca,
                 "crc": 0 if peer.program else 1,
             }
             found.append(count(command(peer, given), where.folder))
     return (found[1] - found[0]) / (lengths[1] - lengths[0]) * unit
 
 
-def table(place: Place, given: argparse.Namespace) -> list[str]:
-    """Both counts of everybody, as Markdown."""
-    lines = [
-        "### Counts of x86_64, and instructions of ossmedia on aarch64",
-        "",
-        "| client | " + " | ".join(c[0] for c in CASES) + " |",
-    ]
-    lines.append("|---|" + "--:|" * len(CASES))
+def _cells(
+    count: Count, name: str, place: Place, tls: str, reasons: list[str]
+) -> list[float | None]:
+    """One for each case, None where it cannot be counted."""
+    cells: list[float | None] = []
+    for case in CASES:
+        cells.append(None)
+        if case[1].what == "append" and name == "obstore":
+            continue
+        times = REPEATS if count is system_calls else 1
+        try:
+            cells[-1] = median(slope(count, PEERS[name], case, place, tls) for _ in range(times))
+        except Failed as why:
+            reasons.append(f"- **{name}**, {case[0]}: {why}")
+    return cells
+
+
+def table(place: Place, given: argparse.Namespace) -> Found:
+    """Both counts of everybody, as Markdown; ossmedia's as figures."""
+    found = Found(["### Counts of x86_64, and instructions of ossmedia on aarch64", ""])
+    found.lines.append("| client | " + " | ".join(c[0] for c in CASES) + " |")
+    found.lines.append("|---|" + "--:|" * len(CASES))
     reasons: list[str] = []
     kinds = (
-        ("instructions", instructions, WHO),
-        ("instructions on aarch64", instructions_aarch64, ("ossmedia",)),
-        ("system calls", system_calls, WHO),
+        ("instructions", instructions, WHO, ""),
+        ("instructions on aarch64", instructions_aarch64, ("ossmedia",), ""),
+        ("system calls", system_calls, WHO, ""),
+        ("system calls over TLS 1.3", system_calls, TLS_WHO, "aes"),
     )
-    for title, count, names in kinds:
+    for title, count, names, tls in kinds:
         for name in names:
             if given.peers and name not in given.peers:
                 continue
-            peer, cells = PEERS[name], []
-            absent = missing(peer)
+            absent = missing(PEERS[name])
             if absent:
                 reasons.append(f"- **{name}**: not run: {absent}")
                 continue
-            for case in CASES:
-                if case[1].what == "append" and name == "obstore":
-                    cells.append("-")
-                    continue
-                try:
-                    cells.append(f"{slope(count, peer, case, place):,.1f}")
-                except Failed as why:
-                    cells.append("failed")
-                    reasons.append(f"- **{name}**, {title}: {why}")
-            lines.append(f"| {name}, {title} | " + " | ".join(cells) + " |")
-    return [*lines, "", *dict.fromkeys(reasons)]
+            cells = _cells(count, name, place, tls, reasons)
+            told = ["-" if cell is None else f"{cell:,.1f}" for cell in cells]
+            found.lines.append(f"| {name}, {title} | " + " | ".join(told) + " |")
+            if name == "ossmedia":
+                for case, cell in zip(CASES, cells, strict=True):
+                    found.figures[f"{title}: {case[0]}"] = [] if cell is None else [cell]
+    found.lines += ["", *dict.fromkeys(reasons)]
+    return found

@@ -23,7 +23,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from bench.peers.client import BUCKET
+from bench.peers.client import BUCKET, places
 from bench.peers.scenarios import Peer, Scenario, scaled
 from bench.sink import FOLDER, ROOT, build
 
@@ -313,7 +313,7 @@ def _check(
     view = memoryview(data)
     if scenario.what == "camera":
         pieces = sizes
-        crcs = {n: crc64(view[:n]) for n in set(sizes)}
+        crcs = {n: crc64(view[at : at + n]) for n, at in places(sizes).items()}
         each = [crcs[n] for n in sizes]
     elif scenario.what == "append":
         pieces = [size] * count

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["MISSING_HERE", "PEERS", "SCENARIOS", "SHORT", "Peer", "Scenario", "scaled"]
+__all__ = ["MISSING_HERE", "MUST_RUN", "PEERS", "SCENARIOS", "SHORT", "Peer", "Scenario", "scaled"]
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 SUITES = {"aes": "TLS_AES_128_GCM_SHA256", "chacha": "TLS_CHACHA20_POLY1305_SHA256"}
 MISSING_HERE = ("OSS C SDK", "OSS Media C SDK")  # on no package index: never run, always named
+MUST_RUN = ("ossmedia", "raw", "raw+crc", "raw+v4+crc")  # a run without one of them is broken
 
 
 @dataclass(frozen=True)

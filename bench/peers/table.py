@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from statistics import median
 
-__all__ = ["Row", "Rows", "markdown", "rows"]
+__all__ = ["Found", "Row", "Rows", "against", "broken", "markdown", "rows"]
 
 
 @dataclass
@@ -22,6 +22,16 @@ class Rows:
     figures: dict[str, list[float | None]] = field(default_factory=dict)
     more: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     reasons: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass
+class Found:
+    """What is not told as rounds of peers: lines of Markdown; by name a figure for each round; and
+    what failed that must not."""
+
+    lines: list[str]
+    figures: dict[str, list[float | None]] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -45,14 +55,21 @@ def _middle(values: list[float]) -> float | None:
     return median(values) if values else None
 
 
+def against(
+    figures: dict[str, list[float | None]], name: str, other: str
+) -> tuple[float | None, float | None]:
+    """The median over the rounds of one's figure over the other's of the same round, and its least
+    over the other's least; None where no round has both."""
+    mine, theirs = figures.get(name, []), figures.get(other, [])
+    pairs = [a / b for a, b in zip(mine, theirs, strict=False) if a is not None and b]
+    good, base = ([v for v in values if v is not None] for values in (mine, theirs))
+    return _middle(pairs), min(good) / min(base) if good and base else None
+
+
 def _row(table: Rows, peer: str) -> Row:
     figures = table.figures.get(peer, [])
-    base = table.figures.get(table.base, [])
     good = [value for value in figures if value is not None]
-    base_good = [value for value in base if value is not None]
-    pairs = [
-        own / other for own, other in zip(figures, base, strict=False) if own is not None and other
-    ]
+    ratio, best = against(table.figures, peer, table.base)
     found = table.more.get(peer, [])
     names = found[0] if found else {}
     return Row(
@@ -60,8 +77,8 @@ def _row(table: Rows, peer: str) -> Row:
         middle=_middle(good),
         least=min(good, default=None),
         most=max(good, default=None),
-        ratio=_middle(pairs),
-        best=min(good) / min(base_good) if good and base_good else None,
+        ratio=ratio,
+        best=best,
         failed=len(figures) - len(good),
         why="; ".join(dict.fromkeys(table.reasons.get(peer, []))),
         more={name: median(one[name] for one in found) for name in names},
@@ -72,6 +89,15 @@ def rows(table: Rows) -> list[Row]:
     """One for each peer that ran or should have."""
     names = dict.fromkeys([*table.figures, *table.reasons])
     return [_row(table, peer) for peer in names]
+
+
+def broken(table: Rows, must_run: tuple[str, ...]) -> list[str]:
+    """Those that must run and had a failed round, or none; with their reasons."""
+    return [
+        f"{table.title}: {row.peer}: {row.why}"
+        for row in rows(table)
+        if row.peer in must_run and (row.failed or row.middle is None)
+    ]
 
 
 def _cell(value: float | None, form: str = ",.4g") -> str:

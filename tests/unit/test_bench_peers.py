@@ -5,11 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from bench.peers import crowd
+from bench.peers.client import places
 from bench.peers.counts import CASES, slope, system_calls
 from bench.peers.measure import Failed, Place, Served, command, missing, run
 from bench.peers.plot import svg
@@ -100,10 +103,25 @@ def built():
         pytest.skip(str(reason))
 
 
+def test_frames_of_another_size_are_other_bytes(tmp_path):
+    """All together they are more than a first-level cache holds, as a camera's are."""
+    sizes = Place(tmp_path).frames(20_000)[1]
+    found = sorted(places(sizes).items())
+    assert len(found) == len(set(sizes)) == 64
+    assert found[0][1] == 0
+    for (size, at), (_, following) in pairwise(found):
+        assert following == at + size
+    assert sum(set(sizes)) > 1 << 20
+
+
 @pytest.mark.parametrize("name", ["put-64k", "append-256k", "camera", "parts-1g"])
-@pytest.mark.parametrize("peer", ["raw+v4+crc", "ossmedia"])
+@pytest.mark.parametrize("peer", ["raw+v4+crc", "libcurl+v4+crc", "ossmedia"])
 @pytest.mark.usefixtures("built")
 def test_a_run_stores_what_was_to_be_sent(tmp_path, name, peer):
+    """The driver's own CRC-64 of the work decides: C and Python send the same bytes in the same
+    order, a camera's frames from the same places."""
+    if missing(PEERS[peer]) or peer not in (*SCENARIOS[name].peers, "ossmedia"):
+        pytest.skip(missing(PEERS[peer]) or f"{peer} does not take part in {name}")
     place = Place(tmp_path)
     with Served(SCENARIOS[name], place, spin=False) as sink:
         done = run(PEERS[peer], SCENARIOS[name], sink, place, 0.001)
@@ -151,6 +169,42 @@ def test_the_program_prints_the_table_and_what_is_missing(tmp_path):
     assert [row["peer"] for row in found] == ["raw", "ossmedia"]
     assert found[1]["ratio"] > 0
     ElementTree.parse(picture)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.usefixtures("built")
+def test_a_crowd_tells_of_many_cameras_next_to_few(tmp_path, capsys, monkeypatch, tls):
+    if tls and shutil.which("openssl") is None:
+        pytest.skip("the openssl program is needed to make a certificate")
+    monkeypatch.setattr(crowd, "TURNS", 1)
+    scenario = SCENARIOS["put-64k-aes" if tls else "put-64k"]
+    with Served(scenario, Place(tmp_path), spin=False) as sink:
+        assert crowd.main([sink.endpoint, "20", *([sink.ca] if tls else [])]) == 0
+        assert sink.stored("crowd/15")[0] == crowd.SIZE
+        with pytest.raises(Failed, match="nothing was stored"):
+            sink.stored("crowd/16")  # a multiple of the threads, so that all do as much
+    found = json.loads(capsys.readouterr().out)
+    assert found["cameras"] == 16
+    assert found["descriptors"] == 1
+    assert found["threads"] >= crowd.THREADS + 1
+    assert min(found[name] for name in ("first", "one", "many", "few8", "many8")) > 0
+
+
+@pytest.mark.usefixtures("built")
+def test_a_camera_of_the_crowd_that_fails_ends_it(tmp_path):
+    with Served(SCENARIOS["put-64k"], Place(tmp_path), spin=False) as sink:
+        cameras = [crowd.camera(sink.endpoint, number, "") for number in range(8)]
+        cameras[5].close()
+        with pytest.raises(ValueError, match="closed"):
+            crowd.sent(cameras, 8, 8, bytes(1024))
+        for camera in cameras:
+            camera.close()
+
+
+def test_more_cameras_than_files_are_refused(monkeypatch):
+    monkeypatch.setattr(crowd.resource, "getrlimit", lambda _: (256, 1024))
+    with pytest.raises(SystemExit, match="1000 cameras need 3100 files, 1024 are allowed"):
+        crowd.room(1000)
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
