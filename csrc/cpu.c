@@ -8,27 +8,31 @@
 
 #include <cpuid.h>
 
-/* 1: the system saves the AVX registers. Only when OSXSAVE is there. */
-static int saves_avx(void)
+enum { AVX = 6, AVX512 = 0xe6 };
+
+/* 1: the system saves these registers. Only when OSXSAVE is there. */
+static int saves(unsigned registers)
 {
     unsigned low, high;
 
     __asm__ volatile(".byte 0x0f, 0x01, 0xd0" : "=a"(low), "=d"(high) : "c"(0)); /* XGETBV */
-    return (low & 6) == 6;
+    return (low & registers) == registers;
 }
 
 static unsigned ask(void)
 {
-    unsigned eax, ebx, ecx, edx, more, has = 0;
+    unsigned eax, ebx, ecx, edx, more, wide, has = 0;
 
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx))
         return 0;
-    if (!__get_cpuid_count(7, 0, &eax, &more, &ebx, &edx))
-        more = 0;
+    if (!__get_cpuid_count(7, 0, &eax, &more, &wide, &edx))
+        more = wide = 0;
     if (ecx >> 1 & 1 && ecx >> 19 & 1)
         has |= OM__CPU_PCLMUL;
-    if (more >> 3 & 1 && more >> 8 & 1 && ecx >> 28 & 1 && ecx >> 27 & 1 && saves_avx())
+    if (more >> 3 & 1 && more >> 8 & 1 && ecx >> 28 & 1 && ecx >> 27 & 1 && saves(AVX))
         has |= OM__CPU_BMI2;
+    if (has & OM__CPU_PCLMUL && more >> 16 & 1 && wide >> 10 & 1 && ecx >> 27 & 1 && saves(AVX512))
+        has |= OM__CPU_VPCLMUL;
     if (more >> 29 & 1 && ecx >> 19 & 1)
         has |= OM__CPU_SHA;
     return has;

@@ -91,10 +91,18 @@ static uint64_t slicing16(uint64_t crc, const void *data, size_t len)
 
 #define BY_TABLE {"slicing16", slicing16, 1}, {"bytewise", bytewise, 1}, {NULL, NULL, 0}
 
-static const om__crc64_kernel kernels[2][4] = {
+#if defined(OM__CRC64_VPCLMUL)
+#define WIDE(usable) {"vpclmul", om__crc64_vpclmul, usable},
+#else
+#define WIDE(usable)
+#endif
+
+/* By what the CPU can do: nothing, 128 bits at once, 512. */
+static const om__crc64_kernel kernels[3][5] = {
 #if defined(OM__CRC64_PCLMUL)
-    {{"pclmul", om__crc64_pclmul, 0}, BY_TABLE},
-    {{"pclmul", om__crc64_pclmul, 1}, BY_TABLE},
+    {WIDE(0) {"pclmul", om__crc64_pclmul, 0}, BY_TABLE},
+    {WIDE(0) {"pclmul", om__crc64_pclmul, 1}, BY_TABLE},
+    {WIDE(1) {"pclmul", om__crc64_pclmul, 1}, BY_TABLE},
 #elif defined(OM__CRC64_PMULL)
     {{"pmull", om__crc64_pmull, 0}, BY_TABLE},
     {{"pmull", om__crc64_pmull, 1}, BY_TABLE},
@@ -106,7 +114,9 @@ static const om__crc64_kernel kernels[2][4] = {
 const om__crc64_kernel *om__crc64_kernels(void)
 {
 #if defined(OM__CRC64_PCLMUL)
-    return kernels[om__cpu() / OM__CPU_PCLMUL & 1];
+    unsigned has = om__cpu();
+
+    return kernels[has & OM__CPU_VPCLMUL ? 2 : has & OM__CPU_PCLMUL ? 1 : 0];
 #elif defined(OM__CRC64_PMULL)
     return kernels[om__cpu() / OM__CPU_PMULL & 1];
 #else
@@ -118,7 +128,9 @@ uint64_t om_crc64(uint64_t crc, const void *data, size_t len)
 {
     const om__crc64_kernel *kernel = om__crc64_kernels();
 
-    return kernel[kernel->usable ? 0 : 1].run(crc, data, len);
+    while (!kernel->usable)
+        kernel++;
+    return kernel->run(crc, data, len);
 }
 
 /* a * b modulo the polynomial; bit 63 is x**0. */

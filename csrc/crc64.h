@@ -7,7 +7,7 @@
 typedef uint64_t om__crc64_fn(uint64_t crc, const void *data, size_t len);
 
 typedef struct om__crc64_kernel {
-    const char *name; /* "pclmul", "pmull", "slicing16", "bytewise" */
+    const char *name; /* "vpclmul", "pclmul", "pmull", "slicing16", "bytewise" */
     om__crc64_fn *run;
     int usable; /* 1: this CPU has the instructions */
 } om__crc64_kernel;

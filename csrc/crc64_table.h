@@ -5,8 +5,12 @@
 /* Multipliers that fold 128 bits ahead by N bits: their earlier and their later half. */
 #define OM__FOLD_128_EARLY 0xE05DD497CA393AE4u
 #define OM__FOLD_128_LATE 0xDABE95AFC7875F40u
+#define OM__FOLD_512_EARLY 0x6AE3EFBB9DD441F3u
+#define OM__FOLD_512_LATE 0x081F6054A7842DF4u
 #define OM__FOLD_1024_EARLY 0x8757D71D4FCC1000u
 #define OM__FOLD_1024_LATE 0xD7D86B2AF73DE740u
+#define OM__FOLD_2048_EARLY 0x8260ADF2381AD81Cu
+#define OM__FOLD_2048_LATE 0xF31FD9271E228B79u
 
 /* x**8, a byte ahead; then each the square of the one before. */
 #define OM__CRC64_POWERS \

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 POLYNOMIAL = 0xC96C5795D7870F42  # reflected: bit 63 is x**0
 ONE = 1 << 63
-FOLDS = (128, 1024)  # bits between a vector and the one it is folded into
+FOLDS = (128, 512, 1024, 2048)  # bits between a vector and the one it is folded into
 
 
 def times_x(value: int, times: int) -> int:

@@ -51,7 +51,8 @@ int main(void)
         const char *words;
     } all[] = {{OM__CPU_PCLMUL, "pclmulqdq sse4_1"},
                {OM__CPU_BMI2, "avx bmi1 bmi2"},
-               {OM__CPU_SHA, "sha_ni sse4_1"}};
+               {OM__CPU_SHA, "sha_ni sse4_1"},
+               {OM__CPU_VPCLMUL, "pclmulqdq sse4_1 avx512f vpclmulqdq"}};
 #else
     static const struct {
         unsigned bit;
