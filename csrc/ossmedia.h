@@ -118,8 +118,8 @@ typedef struct om_answer {
     int64_t content_length;      /* as announced (HEAD: the object's size); -1: not announced */
     int64_t next_position;       /* x-oss-next-append-position; -1: none */
     uint64_t body_len;           /* bytes written to `out` */
-    uint64_t sent_crc64;         /* CRC-64 of the body that was sent */
     size_t head_len;             /* length of the header block in `head` */
+    uint64_t sent_crc64;         /* CRC-64 of the body that was sent */
     char head[16384];            /* header lines, "name: value\n" with lower-case names; an answer
                                     whose headers do not fit is OM_E_PROTOCOL */
 } om_answer;
@@ -150,9 +150,6 @@ typedef struct om_stream om_stream;
 
 /* The version of this library, "0.1.0". */
 const char *om_version(void);
-
-/* The name of a code, "OM_E_CRC"; "OM_E_UNKNOWN" for others. Never NULL. */
-const char *om_code_name(int code);
 
 /* CRC-64/XZ of `len` bytes, going on from `crc` (0 to begin).
  *
@@ -205,6 +202,17 @@ int om_store_sign_url(om_store *store, const char *method, const char *key, cons
 int om_store_exchange(om_store *store, const char *method, const char *key, const char *query,
                       const char *headers, const void *body, uint64_t body_len, void *out,
                       uint64_t out_size, om_answer *answer, om_error *err) OM_NODISCARD;
+
+/* One PutObject, as om_store_exchange makes it, and the comparison of its CRC-64 with OSS's.
+ * `key_len`: bytes of the key without the NUL at its end; one with a NUL in it is refused.
+ *
+ * Returns  answer->head_len, and `answer` is filled; else OM_E_*, and `err`; OM_E_CRC: OSS holds
+ *          other bytes or, with verify_crc, did not say.
+ * Memory   as om_store_exchange.
+ */
+int om_store_put(om_store *store, const char *key, size_t key_len, const char *headers,
+                 const void *body, uint64_t body_len, void *out, uint64_t out_size,
+                 om_answer *answer, om_error *err) OM_NODISCARD;
 
 /* Closes idle connections; the store stays usable. Call it in the child after fork(). */
 void om_store_drop_connections(om_store *store);
@@ -342,6 +350,9 @@ int om_ts_write(om_ts *ts, om_ts_out *out, const void *unit, size_t len, int64_t
  */
 int om_ts_is_key(const om_ts *ts, const void *unit, size_t len, om_error *err) OM_NODISCARD;
 /* cdef: end */
+
+/* The name of a code, "OM_E_CRC"; "OM_E_UNKNOWN" for others. Never NULL. */
+const char *om_code_name(int code);
 
 #ifdef __cplusplus
 }

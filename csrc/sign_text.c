@@ -174,7 +174,7 @@ static int is_wanted(om__span name, const char *wanted)
     return 0;
 }
 
-static void insert_header(om__signed *s, om__span name, om__span value)
+static void insert_header(om__signed *s, om__span name, om__span value, int additional)
 {
     size_t i = s->header_count++;
 
@@ -184,6 +184,7 @@ static void insert_header(om__signed *s, om__span name, om__span value)
     }
     s->header[i].name = name;
     s->header[i].value = om__span_trim(value);
+    s->header[i].additional = additional;
 }
 
 int om__signed_headers_v4(om__signed *s, const om__request *request, const char *wanted,
@@ -193,15 +194,20 @@ int om__signed_headers_v4(om__signed *s, const om__request *request, const char 
 
     s->header_count = 0;
     om__text_init(&s->additional, s->additional_memory, sizeof s->additional_memory);
-    for (i = 0; i < request->header_count; i++)
-        if (is_default(request->header[i].name) || is_wanted(request->header[i].name, wanted))
-            insert_header(s, request->header[i].name, request->header[i].value);
     if (is_wanted(om__span_z("host"), wanted))
-        insert_header(s, om__span_z("host"), request->host);
+        insert_header(s, om__span_z("host"), request->host, 1);
+    for (i = 0; i < request->header_count; i++) {
+        om__span name = request->header[i].name;
+
+        if (is_default(name))
+            insert_header(s, name, request->header[i].value, 0);
+        else if (is_wanted(name, wanted))
+            insert_header(s, name, request->header[i].value, 1);
+    }
     for (i = 0; i < s->header_count; i++) {
         om__span name = s->header[i].name;
 
-        if (is_default(name))
+        if (!s->header[i].additional)
             continue;
         if (s->additional.len)
             om__text_add_char(&s->additional, ';');
@@ -222,7 +228,7 @@ void om__signed_headers_v1(om__signed *s, const om__request *request)
     s->header_count = 0;
     for (i = 0; i < request->header_count; i++)
         if (is_oss(request->header[i].name))
-            insert_header(s, request->header[i].name, request->header[i].value);
+            insert_header(s, request->header[i].name, request->header[i].value, 0);
 }
 
 static void insert_query(om__signed *s, om__pair pair)

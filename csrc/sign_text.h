@@ -24,9 +24,15 @@ typedef struct om__pair {
     int raw; /* 1: the value is not percent-encoded */
 } om__pair;
 
+typedef struct om__signed_header {
+    om__span name, value;
+    int additional; /* 1: V4 signs it because it was asked to */
+} om__signed_header;
+
 /* What of a request gets signed, sorted by name. */
 typedef struct om__signed {
-    om__field header[OM__HEADER_MAX + 1]; /* V4 default set and additional ones; V1 x-oss-* */
+    om__signed_header header[OM__HEADER_MAX + 1]; /* V4 default set and additional ones; V1
+                                                     x-oss-* */
     size_t header_count;
     om__pair query[OM__QUERY_MAX + OM__ADDED_MAX];
     size_t query_count;

@@ -233,7 +233,7 @@ static int transfer(om_store *store, const om__call *call, om__span head, int re
         .out_size = call->out_size,
     };
     char error_body[ERROR_BODY];
-    int rc;
+    int rc, good;
 
     http.error_out = error_body;
     http.error_size = sizeof error_body;
@@ -249,8 +249,9 @@ static int transfer(om_store *store, const om__call *call, om__span head, int re
             err->maybe_done = http.maybe_done;
         return rc;
     }
-    om__answer_read(answer, err);
-    if ((http.status >= 200 && http.status < 300 && http.status != 203) || http.status == 304)
+    good = (http.status >= 200 && http.status < 300 && http.status != 203) || http.status == 304;
+    om__answer_read(answer, good && call->quiet ? NULL : err);
+    if (good)
         return OM_OK;
     answer->body_len = 0;
     return om__answer_judge(answer, (om__span){error_body, (size_t)http.body_len}, temporary, err);
@@ -292,29 +293,6 @@ int om__store_exchange(om_store *store, const om__call *call, om_answer *answer,
     om__wipe(head.at, head.len); /* it holds the token */
     free(large);
     return rc;
-}
-
-int om_store_exchange(om_store *store, const char *method, const char *key, const char *query,
-                      const char *headers, const void *body, uint64_t body_len, void *out,
-                      uint64_t out_size, om_answer *answer, om_error *err)
-{
-    om__call call = {
-        .method = method,
-        .key = key ? key : "",
-        .query = query,
-        .headers = headers,
-        .body.at = body,
-        .body.len = body_len,
-        .out = out,
-        .out_size = out_size,
-    };
-    static const char *const methods[] = {"GET", "HEAD", "PUT", "POST", "DELETE"};
-
-    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
-        if (method && strcmp(method, methods[i]) == 0)
-            return om__store_exchange(store, &call, answer, err);
-    om__error_clear(err);
-    return om__fail(err, OM_E_ARG, "method: must be GET, HEAD, PUT, POST or DELETE");
 }
 
 int om__store_check_crc(const om_store *store, const om_answer *answer, uint64_t expected,

@@ -14,6 +14,7 @@ typedef struct om__call {
     om__body body;
     void *out;           /* room for a 2xx body */
     uint64_t out_size;
+    int quiet;           /* 1: a good answer's date and ids are not wanted in the om_error */
 } om__call;
 
 /* One exchange, as om_store_exchange. */

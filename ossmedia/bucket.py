@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 
-from ossmedia import process
 from ossmedia.address import Address, check_key
 from ossmedia.arguments import between, existing_file, milliseconds
 from ossmedia.clock import SYSTEM, chance
@@ -134,7 +133,6 @@ class Bucket:
         )
         self._verify_crc = verify_crc
         self._closed = False
-        self._forks = process.forks
         # Here, not in put(): an import statement costs a small request a tenth of all.
         self._body_of, self._put_object = body_of, put_object
         self._session = Session(self._store, renewer, retry, clock, chance)
@@ -261,28 +259,26 @@ class Bucket:
             overwrite: False: an object that is there stays, ObjectExists is raised.
             timeout_s: tries go on for so long; None: for ``Retry.attempts`` tries.
         """
-        if self._closed or process.forks != self._forks:
+        if self._closed:
             self._check()
-        lines = ""
-        if content_type or metadata or headers:
-            lines = header_lines(content_type, metadata, headers)
+        given = content_type or metadata or headers
+        lines = header_lines(content_type, metadata, headers) if given else ""
         if timeout_s is not None:
             milliseconds("timeout_s", timeout_s)
+        if self._spool is None:
+            body = data if type(data) is bytes else self._body_of(data)
+            try:
+                return self._put_object(self._session, key, body, lines, overwrite, timeout_s)
+            except Exception:
+                check_key(key)  # the core has refused bad ones: here they get their usual words
+                self._body_of(data)
+                raise
+        self._check()
         check_key(key)
-        body = data if type(data) is bytes and len(data) < MIB else self._body_of(data)
-        if self._spool is not None:
-            self._spool.put(
-                self.name,
-                key,
-                body,
-                headers=lines,
-                overwrite=overwrite,
-                replaceable=replaceable,
-                timeout_s=timeout_s,
-            )
-            return None
-        put, session = self._put_object, self._session
-        return put(session, key, body, lines, overwrite, timeout_s, self._verify_crc)
+        body = self._body_of(data)
+        how: dict[str, Any] = {"overwrite": overwrite, "timeout_s": timeout_s}
+        self._spool.put(self.name, key, body, headers=lines, replaceable=replaceable, **how)
+        return None
 
     def record_hls(self, prefix: str, mode: str = "live", **options: Any) -> Recorder:
         """Records frames as HLS below ``prefix``; see ``ossmedia.hls.Recorder`` for the options."""

@@ -6,6 +6,8 @@ Kept free of dataclasses and typing, whose import alone costs a camera more than
 
 from __future__ import annotations
 
+from sys import byteorder
+
 from ossmedia.headers import header_fields
 
 TYPE_CHECKING = False
@@ -237,7 +239,7 @@ class _Late(Value):
     """Room for what a receipt's fields are made of when somebody asks."""
 
     __slots__ = ("_late",)
-    _late: tuple[str, int, int, int, bytes]
+    _late: tuple[str, int, int, bytes]
 
 
 class Receipt(_Late):
@@ -281,12 +283,12 @@ class Receipt(_Late):
     def __getattr__(self, name: str) -> Any:
         if name not in Receipt.__slots__:
             raise AttributeError(f"Receipt has no {name!r}")
-        key, size, crc64, requests, head = self._late
-        headers = header_fields(head)
+        key, size, requests, told = self._late
+        headers = header_fields(told[8:])
         self.__init__(  # type: ignore[misc]
             key,
             size,
-            crc64,
+            int.from_bytes(told[:8], byteorder),
             headers.get("etag", "").strip('"'),
             headers.get("x-oss-request-id", ""),
             requests,
@@ -300,12 +302,16 @@ class Receipt(_Late):
         return data
 
 
-def stored(key: str, size: int, crc64: int, requests: int, head: bytes) -> Receipt:
+def stored(key: str, size: int, requests: int, told: bytes) -> Receipt:
     """The receipt of one PutObject. Most callers never look further than "no exception": its fields
-    are made, some of them from ``head``, the answer's header lines, when somebody does."""
-    receipt = _new(Receipt)
-    _set_late(receipt, (key, size, crc64, requests, head))
+    are made when somebody does.
+
+    Args:
+        told: the CRC-64 as 8 bytes in this machine's order, and the answer's header lines.
+    """
+    receipt = new_receipt(Receipt)
+    set_late(receipt, (key, size, requests, told))
     return receipt
 
 
-_new, _set_late = Receipt.__new__, Receipt._setters["_late"]  # noqa: SLF001
+new_receipt, set_late = Receipt.__new__, Receipt._setters["_late"]  # noqa: SLF001

@@ -38,10 +38,15 @@ class _One:
         self.used: Credentials | None = None
         self.tries_since_skew = -1
 
+    def count(self) -> None:
+        """One more request is prepared."""
+        if self.tries_since_skew >= 0:
+            self.tries_since_skew += 1
+
 
 class _Mine(_local):
-    """Each thread's own, so that what happens in the others is not taken for its own. One look-up
-    for each request: they are dear."""
+    """Each thread's own, so that what happens in the others is not taken for its own. A look-up is
+    dear."""
 
     def __init__(self) -> None:
         self.one = _One()
@@ -87,8 +92,16 @@ class Session:
             )
 
     def prepare(self) -> None:
-        """Sets the credentials of the moment on the store, if they changed. Call it before each
-        request.
+        """``ready``, and remembers for ``recover`` what this thread's next request goes out with.
+
+        Raises:
+            CredentialsError: there are no valid ones. ValueError: after fork().
+        """
+        self._mine.one.used = self.ready()
+
+    def ready(self) -> Credentials:
+        """Sets the credentials of the moment on the store, if they changed, and returns them. Call
+        it, or ``prepare``, before each request.
 
         Raises:
             CredentialsError: there are no valid ones. ValueError: after fork().
@@ -102,17 +115,15 @@ class Session:
             if not self._ask_time(corrections):
                 raise
             mine = self.renewer.current()
-        own = self._mine.one
-        own.used = mine
-        if own.tries_since_skew >= 0:
-            own.tries_since_skew += 1
-        if (self.renewer.latest or mine) is self._set:
-            return  # as at the last request
-        with self._lock:
-            latest = self.renewer.latest or mine
-            if latest != self._set:
-                self.store.set_credentials(latest)
-                self._set = latest
+        if corrections:
+            self._mine.one.count()
+        if (self.renewer.latest or mine) is not self._set:  # not as at the last request
+            with self._lock:
+                latest = self.renewer.latest or mine
+                if latest != self._set:
+                    self.store.set_credentials(latest)
+                    self._set = latest
+        return mine
 
     def _ask_time(self, corrections: int) -> bool:
         """Credentials look expired, but this machine's clock was never compared: one small request
@@ -146,7 +157,9 @@ class Session:
         self.renewer.set_clock(ahead)
         self._corrections += 1
 
-    def recover(self, error: BaseException, attempt: int) -> float | None:
+    def recover(
+        self, error: BaseException, attempt: int, used: Credentials | None = None
+    ) -> float | None:
         """What to do after a failed request: seconds to wait before ``prepare`` and another try, or
         None: give up.
 
@@ -155,6 +168,7 @@ class Session:
 
         Args:
             attempt: failures in a row, from 1.
+            used: what ``ready`` returned before the request; None: ``prepare`` was called.
         """
         if isinstance(error, ClockSkew):
             own = self._mine.one
@@ -166,13 +180,14 @@ class Session:
         if final(error, attempt):
             return None
         if isinstance(error, CredentialsExpired):
-            return self._renew(error, attempt)
+            return self._renew(error, attempt, used or self._mine.one.used)
         delay = self.retry.delay(attempt, error, self.random)
         log("warning", "failure %d in a row, next try in %.1f s: %s", attempt, delay, error)
         return delay
 
-    def _renew(self, error: CredentialsExpired, attempt: int) -> float | None:
-        used = self._mine.one.used
+    def _renew(
+        self, error: CredentialsExpired, attempt: int, used: Credentials | None
+    ) -> float | None:
         try:
             fresh = self.renewer.current(force_after=used)
         except CredentialsError as failure:
@@ -207,14 +222,15 @@ class Session:
         Raises:
             OssMediaError: the last error.
         """
-        attempt = 0
+        attempt, used = 0, None
         while True:
             try:
-                self.prepare()
+                used = self.ready()
                 return self.store.exchange(method, key, query, headers, body, out)
             except OssMediaError as error:
                 attempt += 1
-                delay = self.recover(error, attempt) if attempt < self.retry.attempts else None
+                over = attempt >= self.retry.attempts
+                delay = None if over else self.recover(error, attempt, used)
                 if delay is None:
                     raise
             self.clock.sleep(delay)

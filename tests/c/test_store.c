@@ -299,10 +299,68 @@ static void test_refused(void)
     rig_close(&r);
 }
 
+static int put(rig *r, const char *key, size_t key_len, uint64_t len, om_answer *answer)
+{
+    return om_store_put(r->store, key, key_len, "x-oss-meta-a: b\n", "12345", len, NULL, 0, answer,
+                        &r->err);
+}
+
+/* The comparison of CRC-64s: equal, other, not told, and not told to a store that does not mind. */
+static void test_put_is_checked(void)
+{
+    rig r;
+    om_answer answer;
+    peer_fault wrong = {.op = PEER_PUT, .effect = 1, .crc = CRC_WRONG};
+    peer_fault bare = {.op = PEER_PUT, .effect = 1, .crc = CRC_NONE};
+
+    rig_store(&r, oss, 1);
+    OK(put(&r, "k", 1, 5, &answer) == (int)answer.head_len && answer.head_len > 20,
+       "the length of the answer's head");
+    OK(answer.has_crc64 && answer.crc64 == answer.sent_crc64 &&
+           answer.sent_crc64 == om_crc64(0, "12345", 5),
+       "its CRC, sent and reported");
+    OK(peer_said(oss, PEER_PUT, 1, "x-oss-meta-a: b\r\n"), "the headers");
+    peer_script(oss, wrong);
+    OK(put(&r, "k", 1, 5, &answer) == OM_E_CRC && strstr(r.err.message, "OSS reports"), "another");
+    OK(r.err.code == OM_E_CRC && r.err.http_status == 200 && r.err.server_time == PEER_DATE_S &&
+           strncmp(r.err.request_id, "REQ", 3) == 0,
+       "and which answer it was");
+    peer_script(oss, bare);
+    OK(put(&r, "k", 1, 5, &answer) == OM_E_CRC && strstr(r.err.message, "no x-oss-hash"), "none");
+    rig_close(&r);
+    rig_store(&r, oss, 0);
+    peer_script(oss, bare);
+    OK(put(&r, "k", 1, 5, &answer) > 0 && !answer.has_crc64, "none, and nobody minds");
+    peer_script(oss, wrong);
+    OK(put(&r, "k", 1, 5, &answer) == OM_E_CRC, "one that is wrong is wrong");
+    rig_close(&r);
+}
+
+static void test_put_is_refused(void)
+{
+    rig r;
+    om_answer answer;
+
+    rig_store(&r, oss, 1);
+    OK(put(&r, "a\0b", 3, 5, &answer) == OM_E_ARG && strstr(r.err.message, "key"), "NUL in a key");
+    OK(put(&r, "", 0, 5, &answer) == OM_E_ARG && strstr(r.err.message, "key"), "no key");
+    OK(put(&r, NULL, 1, 5, &answer) == OM_E_ARG && strstr(r.err.message, "key"), "NULL");
+    OK(put(&r, "/k", 2, 5, &answer) == OM_E_ARG && strstr(r.err.message, "key"), "a wrong key");
+    OK(put(&r, "k", 1, (UINT64_C(5) << 30) + 1, &answer) == OM_E_ARG &&
+           strstr(r.err.message, "5 GiB"),
+       "more than OSS takes");
+    OK(om_store_put(r.store, "", 0, NULL, "x", 1, NULL, 0, &answer, NULL) == OM_E_ARG,
+       "without an om_error, too");
+    OK(peer_count(oss, PEER_ANY) == 0, "nothing of this was sent");
+    rig_close(&r);
+}
+
 int main(void)
 {
     oss = peer_start();
     test_put_get();
+    test_put_is_checked();
+    test_put_is_refused();
     test_errors();
     test_redirects();
     test_203();

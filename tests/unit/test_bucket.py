@@ -209,7 +209,8 @@ reader = bucket.open("k")
 pid = os.fork()
 if pid == 0:
     calls = [lambda: bucket.stat("k"), lambda: bucket.open("k", "wb"), lambda: bucket.list(),
-             lambda: reader.read(), bucket.stats, lambda: bucket.presign("k")]
+             lambda: reader.read(), bucket.stats, lambda: bucket.presign("k"),
+             lambda: bucket.put("k", b"x")]
     refused = 0
     for call in calls:
         try:

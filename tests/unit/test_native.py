@@ -1,7 +1,9 @@
 """The border: codes become the right exceptions, texts are checked, handles know their process."""
 
+import functools
 import os
 import pickle
+import sys
 
 import pytest
 
@@ -50,6 +52,37 @@ def test_an_exchange(store):
     assert (got.body_len, bytes(out)) == (5, b"hello")
     assert store.stats()["requests"] == 3
     assert store.stats()["connections"] == 1
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_a_put(store, kind):
+    told = store.put("key", "content-type: text/plain\n", kind(b"hello"))
+    assert int.from_bytes(told[:8], sys.byteorder) == crc64(b"hello")
+    lines = told[8:].decode().splitlines()
+    assert f"x-oss-hash-crc64ecma: {crc64(b'hello')}" in lines
+    assert all(": " in line for line in lines)
+    assert store.exchange("HEAD", "key").headers["content-type"] == "text/plain"
+    assert store.put("empty", "", kind(b""))[:8] == bytes(8)
+
+
+@pytest.mark.parametrize("action", ["wrong_crc", "drop_crc"])
+def test_a_put_of_which_oss_says_something_else(store, oss_emulator, action):
+    oss_emulator.fault(action=action, key="k")
+    with pytest.raises(errors.IntegrityError) as caught:
+        store.put("k", "", b"hello")
+    assert caught.value.retryable
+    assert store.put("k", "", b"hello")
+
+
+def test_a_puts_body_can_be_let_go(store):
+    body, out = bytearray(b"hello"), bytearray(10)
+    store.put("k", "", body, out)
+    body += b"!"  # a view of it that nobody released would refuse
+    out += b"!"
+    with pytest.raises(ValueError, match="key"):
+        store.put("", "", body, out)
+    body += b"!"
+    out += b"!"
 
 
 def test_never_more_bytes_than_asked(store):
@@ -121,6 +154,8 @@ def test_refused_keys(store, key):
     before = store.stats()["requests"]
     with pytest.raises(ValueError, match="key"):
         store.exchange("PUT", key, body=b"x")
+    with pytest.raises(ValueError, match=r"key|surrogates"):
+        store.put(key, "", b"x")
     with pytest.raises(ValueError, match="key"):
         Stream(store, key=key, mode=CREATE, block_size=102_400, block_count=2)
     assert store.stats()["requests"] == before
@@ -141,6 +176,8 @@ def test_refused_keys(store, key):
 def test_refused_headers(store, headers, name):
     with pytest.raises(ValueError, match=f"(?i){name}"):
         store.exchange("PUT", "k", headers=headers, body=b"x")
+    with pytest.raises(ValueError, match=f"(?i){name}"):
+        store.put("k", headers, b"x")
     assert store.stats()["requests"] == 0
 
 
@@ -186,7 +223,8 @@ def test_closed(store):
     extra = Store(endpoint="http://127.0.0.1:1", bucket="cams", region="cn-hangzhou", address=1)
     extra.close()
     extra.close()
-    for call in (lambda: extra.exchange("GET", "x"), extra.stats, extra.drop_connections):
+    put = functools.partial(extra.put, "x", "", b"")
+    for call in (lambda: extra.exchange("GET", "x"), put, extra.stats, extra.drop_connections):
         with pytest.raises(ValueError, match="closed"):
             call()
 
@@ -240,5 +278,5 @@ def test_the_answer_is_read_where_it_stands():
 
     assert FIELDS.size == ffi.offsetof("om_answer", "head")
     names = [name for name, _ in ffi.typeof("om_answer").fields]
-    assert names[-2:] == ["head_len", "head"]
+    assert names[-3:] == ["head_len", "sent_crc64", "head"]
     assert len(names) - 1 == len(FIELDS.unpack(bytes(FIELDS.size)))

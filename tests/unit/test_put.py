@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ossmedia import Bucket, Credentials, Generation, Retry, crc64, errors
+from ossmedia.address import check_key
 from ossmedia.put import LARGEST
 
 FAST = Retry(attempts=3, base_s=0.0005, cap_s=0.002, give_up_after_s=5)
@@ -66,6 +67,34 @@ def test_a_put_replaces_unless_told_otherwise(bucket: Bucket) -> None:
         bucket.put("a", b"three", overwrite=False)
     assert body(bucket, "a") == b"two"
     assert bucket.put("b", b"three", overwrite=False).size == 5
+
+
+@pytest.mark.parametrize(
+    "key",
+    [7, None, b"a", "", "/a", "\\a", "a\0b", "a\nb", "a\rb", "k" * 1024, "é" * 512, "\ud800"],
+    ids=repr,
+)
+def test_a_bad_key_gets_the_words_of_all_other_calls(bucket: Bucket, key: Any) -> None:
+    with pytest.raises((TypeError, ValueError)) as usual:
+        check_key(key)
+    with pytest.raises(type(usual.value)) as caught:
+        bucket.put(key, DATA)
+    assert str(caught.value) == str(usual.value)
+    with pytest.raises(type(usual.value)) as caught:
+        bucket.put(key, bytearray(DATA), timeout_s=5)
+    assert str(caught.value) == str(usual.value)
+    assert bucket.stats()["requests"] == 0
+
+
+def test_a_bad_key_is_named_before_missing_credentials() -> None:
+    def none() -> Credentials:
+        raise errors.CredentialsError("no network")
+
+    with (
+        Bucket("cams", region="cn-hangzhou", credentials=none, retry=FAST) as bucket,
+        pytest.raises(ValueError, match=r"^key: must not begin with '/'"),
+    ):
+        bucket.put("/a", DATA)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ tell; the checks of a body's size."""
 
 import copy
 import pickle
+import sys
 
 import pytest
 
@@ -14,7 +15,7 @@ EAGER = Receipt("k", 5, 9, "E", "R", 2, (Generation("k", 0, 5),))
 
 
 def late():
-    return stored("k", 5, 9, 2, HEAD)
+    return stored("k", 5, 2, (9).to_bytes(8, sys.byteorder) + HEAD)
 
 
 def test_it_is_a_receipt_like_any_other():
@@ -44,7 +45,7 @@ def test_it_travels_and_is_set_once():
 
 
 def test_an_answer_without_the_headers_leaves_them_empty():
-    bare = stored("k", 0, 0, 1, b"")
+    bare = stored("k", 0, 1, bytes(8))
     assert (bare.etag, bare.request_id) == ("", "")
     assert bare.generations == (Generation("k", 0, 0),)
 
