@@ -119,7 +119,8 @@ typedef struct om_answer {
     int64_t next_position;       /* x-oss-next-append-position; -1: none */
     uint64_t body_len;           /* bytes written to `out` */
     size_t head_len;             /* length of the header block in `head` */
-    uint64_t sent_crc64;         /* CRC-64 of the body that was sent */
+    uint64_t sent_len;           /* bytes of the body that was sent */
+    uint64_t sent_crc64;         /* and their CRC-64 */
     char head[16384];            /* header lines, "name: value\n" with lower-case names; an answer
                                     whose headers do not fit is OM_E_PROTOCOL */
 } om_answer;

@@ -75,9 +75,7 @@ static int add_copied(om__request *request, const char *name, const char *value,
 static int sign_headers_v4(om__signer *signer, om__request *request, om__text *memory,
                            om_error *err)
 {
-    char credential_memory[OM__CREDENTIAL_MAX];
     om__signed parts;
-    om__text credential;
     om__span value;
     int code = OM_OK;
 
@@ -85,22 +83,20 @@ static int sign_headers_v4(om__signer *signer, om__request *request, om__text *m
         code = om__request_add_header(request, om__span_z("x-oss-content-sha256"),
                                       om__span_z("UNSIGNED-PAYLOAD"), err);
     if (code == OM_OK)
-        code = add_copied(request, "x-oss-date", signer->iso_date, memory, err);
+        code = om__request_add_header(request, om__span_z("x-oss-date"),
+                                      (om__span){signer->iso_date, 16}, err);
     if (code == OM_OK && signer->token)
         code = om__request_add_header(request, om__span_z("x-oss-security-token"),
                                       om__span_z(signer->token), err);
     if (code == OM_OK)
         code = om__signed_headers_v4(&parts, request,
                                      signer->additional ? signer->additional : "host", err);
-    om__text_init(&credential, credential_memory, sizeof credential_memory);
-    if (code == OM_OK)
-        code = om__signer_credential(signer, &credential, err);
     if (code < 0)
         return code;
     om__signed_query_v4(&parts, request, NULL, 0);
     value.at = memory->at + memory->len;
     om__text_add_z(memory, "OSS4-HMAC-SHA256 Credential=");
-    om__text_add(memory, credential.at, credential.len);
+    om__text_add(memory, signer->credential, signer->credential_len);
     om__text_add_z(memory, parts.additional.len ? ",AdditionalHeaders=" : "");
     om__text_add(memory, parts.additional.at, parts.additional.len);
     om__text_add_z(memory, ",Signature=");
@@ -187,24 +183,17 @@ static void add_pair(om__pair *added, size_t *count, const char *name, om__span 
 static int sign_url_v4(om__signer *signer, const om__request *request, const char *scheme,
                        om__span seconds, om__text *out, om_error *err)
 {
-    char credential_memory[OM__CREDENTIAL_MAX];
     om__pair added[OM__ADDED_MAX];
     size_t count = 0;
     om__signed parts;
-    om__text credential;
-    om__span span;
     int code =
         om__signed_headers_v4(&parts, request, signer->additional ? signer->additional : "", err);
 
-    om__text_init(&credential, credential_memory, sizeof credential_memory);
-    if (code == OM_OK)
-        code = om__signer_credential(signer, &credential, err);
     if (code < 0)
         return code;
-    span.at = credential.at;
-    span.len = credential.len;
     add_pair(added, &count, "x-oss-signature-version", om__span_z("OSS4-HMAC-SHA256"));
-    add_pair(added, &count, "x-oss-credential", span);
+    add_pair(added, &count, "x-oss-credential",
+             (om__span){signer->credential, signer->credential_len});
     add_pair(added, &count, "x-oss-date", om__span_z(signer->iso_date));
     add_pair(added, &count, "x-oss-expires", seconds);
     if (parts.additional.len)

@@ -7,6 +7,8 @@
 #include "hash.h"
 #include "request.h"
 
+enum { OM__CREDENTIAL_MAX = 512 };
+
 /* Everything that signing needs; holds secrets, so wipe it with om__signer_wipe. */
 typedef struct om__signer {
     int version;            /* 4 or 1 */
@@ -20,6 +22,8 @@ typedef struct om__signer {
     om__hmac_sha256_key v4_key; /* of v4_day */
     char v4_day[9];             /* "20231216"; "" when not yet derived */
     om__sha256 v4_begun; /* the MAC behind "...aliyun_v4_request\n", of iso_date and v4_key */
+    char credential[OM__CREDENTIAL_MAX]; /* "id/20231216/cn-hangzhou/oss/aliyun_v4_request" */
+    size_t credential_len;
     char date[32], iso_date[17]; /* formatted for date_second; "" when not yet */
     int64_t date_second;
 } om__signer;
@@ -36,18 +40,13 @@ int om__signer_set(om__signer *signer, const om_credentials *credentials, om_err
  * nothing. */
 void om__signer_wipe(om__signer *signer);
 
-enum { OM__CREDENTIAL_MAX = 512 };
-
-/* For sign.c: dates and the day's key for `now`. Returns OM_OK; OM_E_ARG (no credentials, no
- * region, unknown version). */
+/* For sign.c: dates, and for V4 the day's key and the credential, for `now`. Returns OM_OK;
+ * OM_E_ARG (no credentials, no region, unknown version, a credential that does not fit). */
 int om__signer_prepare(om__signer *signer, int64_t now, om_error *err);
-/* For sign.c: "id/20231216/cn-hangzhou/oss/aliyun_v4_request". Returns OM_OK; OM_E_ARG when it
- * does not fit. */
-int om__signer_credential(const om__signer *signer, om__text *out, om_error *err);
 
 /* Adds date, token and Authorization to the request's headers. `memory` keeps the added texts and
  * must live as long as the request's head is needed; 1,024 bytes are enough unless `additional`
- * is long. The token's header points into the signer: write the head before the signer changes.
+ * is long. Token and date point into the signer: write the head before the signer changes.
  * V4: x-oss-date, x-oss-content-sha256 unless it is there, the token; host is signed as
  * additional header. V1: Date unless it or x-oss-date is there, the token. Not for two threads at
  * once with one signer: it keeps the day's key and the second's date.

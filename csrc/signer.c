@@ -54,6 +54,7 @@ void om__signer_wipe(om__signer *signer)
     om__wipe(&signer->v1_key, sizeof signer->v1_key);
     om__wipe(&signer->v4_key, sizeof signer->v4_key);
     om__wipe(&signer->v4_begun, sizeof signer->v4_begun);
+    om__wipe(signer->credential, sizeof signer->credential);
     signer->v4_day[0] = 0;
     signer->date[0] = 0;
 }
@@ -133,8 +134,31 @@ static void begin_v4(om__signer *signer)
         om__sha256_add(&signer->v4_begun, texts[i], strlen(texts[i]));
 }
 
+static int write_credential(om__signer *signer, om_error *err)
+{
+    om__text text;
+
+    om__text_init(&text, signer->credential, sizeof signer->credential);
+    om__text_add_z(&text, signer->key_id);
+    om__text_add_char(&text, '/');
+    om__text_add_z(&text, signer->v4_day);
+    om__text_add_char(&text, '/');
+    om__text_add_z(&text, signer->region);
+    om__text_add_char(&text, '/');
+    om__text_add_z(&text, product_of(signer));
+    om__text_add_z(&text, "/aliyun_v4_request");
+    if (om__text_end(&text) < 0)
+        return om__fail(err, OM_E_ARG,
+                        "region: key id, region and product must have less than %d bytes together",
+                        OM__CREDENTIAL_MAX - 30);
+    signer->credential_len = text.len;
+    return OM_OK;
+}
+
 int om__signer_prepare(om__signer *signer, int64_t now, om_error *err)
 {
+    int code;
+
     if (!signer->secret)
         return om__fail(err, OM_E_ARG, "credentials: none are set");
     if (signer->version != 4 && signer->version != 1)
@@ -147,24 +171,11 @@ int om__signer_prepare(om__signer *signer, int64_t now, om_error *err)
     om__http_date_format(now, signer->date);
     om__iso_date_format(now, signer->iso_date);
     signer->date_second = now;
-    if (signer->version == 4)
-        begin_v4(signer);
-    return OM_OK;
-}
-
-int om__signer_credential(const om__signer *signer, om__text *out, om_error *err)
-{
-    om__text_add_z(out, signer->key_id);
-    om__text_add_char(out, '/');
-    om__text_add(out, signer->iso_date, 8);
-    om__text_add_char(out, '/');
-    om__text_add_z(out, signer->region);
-    om__text_add_char(out, '/');
-    om__text_add_z(out, product_of(signer));
-    om__text_add_z(out, "/aliyun_v4_request");
-    if (out->overflow)
-        return om__fail(err, OM_E_ARG,
-                        "region: key id, region and product must have less than %d bytes together",
-                        OM__CREDENTIAL_MAX - 30);
-    return OM_OK;
+    if (signer->version != 4)
+        return OM_OK;
+    begin_v4(signer);
+    code = write_credential(signer, err);
+    if (code < 0)
+        signer->date[0] = 0; /* nothing of this second may be taken for made */
+    return code;
 }

@@ -185,10 +185,9 @@ static int write_head(om_store *store, om__request *request, om__text *memory, o
     return OM_OK;
 }
 
-static size_t head_bound(const om_store *store, const om__call *call)
+static size_t head_bound(const om_store *store, const om__call *call, const om__request *request)
 {
-    size_t bound =
-        1536 + strlen(store->endpoint.host_line) + strlen(store->bucket) + 3 * strlen(call->key);
+    size_t bound = 1536 + request->host.len + request->bucket.len + 3 * request->key.len;
 
     bound += call->query ? strlen(call->query) : 0;
     bound += call->headers ? strlen(call->headers) * 2 : 0;
@@ -243,6 +242,7 @@ static int transfer(om_store *store, const om__call *call, om__span head, int re
     answer->head_len = http.head_len;
     answer->content_length = http.content_length;
     answer->body_len = http.body_len;
+    answer->sent_len = call->body.len;
     answer->sent_crc64 = http.sent_crc64;
     if (rc < 0) {
         if (err)
@@ -277,7 +277,7 @@ int om__store_exchange(om_store *store, const om__call *call, om_answer *answer,
         return rc;
     om__text_init(&memory, stack_memory, sizeof stack_memory);
     pthread_mutex_lock(&store->lock);
-    bound = head_bound(store, call);
+    bound = head_bound(store, call, &request);
     large = bound > sizeof stack_head ? malloc(bound) : NULL;
     om__text_init(&head, large ? large : stack_head, large ? bound : sizeof stack_head);
     if (bound > sizeof stack_head && !large)

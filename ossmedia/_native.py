@@ -42,7 +42,7 @@ _exchange, _put = lib.om_store_exchange, lib.om_store_put
 _errors: list[Any] = []  # memory for them, used again
 _unpack, _FIELDS_SIZE = FIELDS.unpack_from, FIELDS.size
 _encode = str.encode
-_SENT = _FIELDS_SIZE - 8  # where sent_crc64 begins, the last of them
+_SENT = _FIELDS_SIZE - 16  # where sent_len and sent_crc64 begin, the last of them
 
 
 def text_of(field: Any) -> str:
@@ -246,9 +246,7 @@ class Store(Handle):
         call(lib.om_store_sign_url, self.handle(), *texts, expires_s, out, size)
         return text_of(out)
 
-    def put(
-        self, key: str, headers: str, body: bytes | memoryview, out: Buffer | None = None
-    ) -> bytes:
+    def put(self, key: str, headers: str, body: Buffer, out: Buffer | None = None) -> bytes:
         """One PutObject, as ``transfer`` makes it, whose CRC-64 OSS confirmed; for callers that
         know they are in no child. Returns what ``model.stored`` takes.
 
@@ -262,7 +260,7 @@ class Store(Handle):
         key_c = _encode(key)
         headers_c = c_text("headers", headers) if headers else b""
         plain = type(body) is bytes
-        body_c = body if plain else ffi.from_buffer(body)
+        body_c: Any = body if plain else ffi.from_buffer(body)
         out_c = _NO_BODY if out is None else ffi.from_buffer(out, require_writable=True)
         try:
             memory = spare.pop()
@@ -345,7 +343,7 @@ class Store(Handle):
             if rc < 0:
                 _raise(rc, err)
             fields = _unpack(window)
-            return fields, window[_FIELDS_SIZE : _FIELDS_SIZE + fields[-2]]
+            return fields, window[_FIELDS_SIZE : _FIELDS_SIZE + fields[6]]
         finally:
             spare.append(memory)
             # A raised error's traceback keeps these alive, and CPython 3.11's collector crashes on

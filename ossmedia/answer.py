@@ -25,9 +25,9 @@ __all__ = [
     "StreamStats",
 ]
 
-# status, has_crc64, crc64, content_length, next_position, body_len, head_len, sent_crc64 of
-# om_answer: read at once, where eight looks through cffi would be a sixth of a small request.
-FIELDS = Struct("@iiQqqQNQ")
+# status, has_crc64, crc64, content_length, next_position, body_len, head_len, sent_len, sent_crc64
+# of om_answer: read at once, where a look through cffi for each would be dear.
+FIELDS = Struct("@iiQqqQNQQ")
 
 
 class Answer:
@@ -48,7 +48,7 @@ class Answer:
 
     def __init__(self, fields: tuple[int, ...], head: bytes) -> None:
         """``fields``: those of om_answer before ``head``, as FIELDS reads them."""
-        self.status, has_crc64, crc64, length, position, self.body_len, _, self.sent_crc64 = fields
+        self.status, has_crc64, crc64, length, position, self.body_len, *_, self.sent_crc64 = fields
         self.content_length: int | None = length if length >= 0 else None
         self.crc64: int | None = crc64 if has_crc64 else None
         self.next_position: int | None = position if position >= 0 else None

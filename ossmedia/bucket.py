@@ -266,9 +266,8 @@ class Bucket:
         if timeout_s is not None:
             milliseconds("timeout_s", timeout_s)
         if self._spool is None:
-            body = data if type(data) is bytes else self._body_of(data)
             try:
-                return self._put_object(self._session, key, body, lines, overwrite, timeout_s)
+                return self._put_object(self._session, key, data, lines, overwrite, timeout_s)
             except Exception:
                 check_key(key)  # the core has refused bad ones: here they get their usual words
                 self._body_of(data)

@@ -239,7 +239,7 @@ class _Late(Value):
     """Room for what a receipt's fields are made of when somebody asks."""
 
     __slots__ = ("_late",)
-    _late: tuple[str, int, int, bytes]
+    _late: tuple[str, int, bytes]
 
 
 class Receipt(_Late):
@@ -283,12 +283,13 @@ class Receipt(_Late):
     def __getattr__(self, name: str) -> Any:
         if name not in Receipt.__slots__:
             raise AttributeError(f"Receipt has no {name!r}")
-        key, size, requests, told = self._late
-        headers = header_fields(told[8:])
+        key, requests, told = self._late
+        size, crc64 = (int.from_bytes(told[at : at + 8], byteorder) for at in (0, 8))
+        headers = header_fields(told[16:])
         self.__init__(  # type: ignore[misc]
             key,
             size,
-            int.from_bytes(told[:8], byteorder),
+            crc64,
             headers.get("etag", "").strip('"'),
             headers.get("x-oss-request-id", ""),
             requests,
@@ -302,15 +303,15 @@ class Receipt(_Late):
         return data
 
 
-def stored(key: str, size: int, requests: int, told: bytes) -> Receipt:
+def stored(key: str, requests: int, told: bytes) -> Receipt:
     """The receipt of one PutObject. Most callers never look further than "no exception": its fields
     are made when somebody does.
 
     Args:
-        told: the CRC-64 as 8 bytes in this machine's order, and the answer's header lines.
+        told: size and CRC-64 as 8 bytes each in this machine's order; the answer's header lines.
     """
     receipt = new_receipt(Receipt)
-    set_late(receipt, (key, size, requests, told))
+    set_late(receipt, (key, requests, told))
     return receipt
 
 

@@ -17,7 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from ossmedia.answer import Answer
     from ossmedia.session import Session
 
 __all__ = ["LARGEST", "body_of", "callback_room", "put_object"]
@@ -46,7 +45,7 @@ def body_of(data: Buffer) -> bytes | memoryview:
 def put_object(
     session: Session,
     key: str,
-    body: bytes | memoryview,
+    body: Buffer,
     headers: str = "",
     overwrite: bool = True,
     timeout_s: float | None = None,
@@ -54,13 +53,15 @@ def put_object(
     """Stores an object; repeated as ``Retry`` says.
 
     Args:
+        body: contiguous bytes in memory, read in place.
         headers: "Name: value\\n" lines.
         overwrite: False: an object that is there stays, ObjectExists is raised; but not if it has
             the very same bytes: it is taken for ours.
         timeout_s: tries go on for so long; None: ``retry.attempts`` tries.
 
     Raises:
-        OssMediaError: the last try's. ValueError, TypeError: a key that must not go out.
+        OssMediaError: the last try's. ValueError, TypeError: a key or body that must not
+            go out.
     """
     if not overwrite:
         headers += "x-oss-forbid-overwrite: true\n"
@@ -72,14 +73,14 @@ def put_object(
             used = session.ready()
             told = session.store.put(key, headers, body, room)
             receipt = new_receipt(Receipt)  # ``stored``, without the price of one more call
-            set_late(receipt, (key, len(body), attempt + 1, told))
+            set_late(receipt, (key, attempt + 1, told))
             return receipt
         except ObjectExists:
-            found = _ours(session, key, body)  # the network may deliver a request twice
+            # The network may deliver a request twice.
+            found = _ours(session, key, body, attempt + 1)
             if found is None:
                 raise
-            told = (found.crc64 or 0).to_bytes(8, byteorder) + found.head
-            return stored(key, len(body), attempt + 1, told)
+            return found
         except OssMediaError as error:
             attempt += 1
             over = end is None and attempt >= session.retry.attempts
@@ -95,14 +96,17 @@ def callback_room(headers: str) -> bytearray | None:
     return bytearray(CALLBACK_ANSWER) if "x-oss-callback:" in headers.lower() else None
 
 
-def _ours(session: Session, key: str, body: bytes | memoryview) -> Answer | None:
-    """What OSS says of the object that stands in the way, if it holds the same bytes: a try stored
-    it whose answer was lost. Whoever may not read it cannot tell, and takes it for another's."""
+def _ours(session: Session, key: str, body: Buffer, requests: int) -> Receipt | None:
+    """The receipt of the object that stands in the way, if it holds the same bytes: a try stored it
+    whose answer was lost. Whoever may not read it cannot tell, and takes it for another's."""
     from ossmedia._native import crc64
 
     try:
         answer = session.call("HEAD", key)
     except OssMediaError:
         return None
-    ours = answer.content_length == len(body) and answer.crc64 == crc64(body)
-    return answer if ours else None
+    size, ours = memoryview(body).nbytes, crc64(body)
+    if answer.content_length != size or answer.crc64 != ours:
+        return None
+    numbers = size.to_bytes(8, byteorder) + ours.to_bytes(8, byteorder)
+    return stored(key, requests, numbers + answer.head)

@@ -152,14 +152,39 @@ static void check_wiped(void)
        "a wiped signer keeps no secret");
     OK(memcmp(&signer.v4_key, &zero.v4_key, sizeof zero.v4_key) == 0 &&
            memcmp(&signer.v4_begun, &zero.v4_begun, sizeof zero.v4_begun) == 0 &&
-           memcmp(&signer.v1_key, &zero.v1_key, sizeof zero.v1_key) == 0,
+           memcmp(&signer.v1_key, &zero.v1_key, sizeof zero.v1_key) == 0 && !signer.credential[0],
        "and no key made of it");
+    om__signer_wipe(&signer);
+}
+
+/* What does not fit is refused each time, also within the second that was prepared already. */
+static void check_long_credential(void)
+{
+    static char memory[LARGE], region[OM__CREDENTIAL_MAX + 1];
+    const sign_vector *v = vector("v4-hdr-01");
+    om_credentials credentials = {v->key_id, v->key_secret, NULL};
+    om__signer signer;
+    om_error err;
+
+    memset(region, 'r', OM__CREDENTIAL_MAX);
+    signer_of(&signer, v);
+    (void)authorization(&signer, v, v->now, memory);
+    signer.region = region;
+    OK(om__signer_set(&signer, &credentials, NULL) == OM_OK, "credentials beside a long region");
+    for (int i = 0; i < 2; i++)
+        OK(om__signer_prepare(&signer, v->now, &err) == OM_E_ARG && strstr(err.message, "region"),
+           "a credential that does not fit");
+    signer.region = v->region;
+    OK(om__signer_set(&signer, &credentials, NULL) == OM_OK &&
+           om__span_is(authorization(&signer, v, v->now, memory), v->authorization),
+       "and the next one signs");
     om__signer_wipe(&signer);
 }
 
 int main(void)
 {
     check_caches();
+    check_long_credential();
     check_long_token();
     check_bad_credentials();
     check_bad_calls();

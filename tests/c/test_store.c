@@ -316,7 +316,7 @@ static void test_put_is_checked(void)
     rig_store(&r, oss, 1);
     OK(put(&r, "k", 1, 5, &answer) == (int)answer.head_len && answer.head_len > 20,
        "the length of the answer's head");
-    OK(answer.has_crc64 && answer.crc64 == answer.sent_crc64 &&
+    OK(answer.has_crc64 && answer.crc64 == answer.sent_crc64 && answer.sent_len == 5 &&
            answer.sent_crc64 == om_crc64(0, "12345", 5),
        "its CRC, sent and reported");
     OK(peer_said(oss, PEER_PUT, 1, "x-oss-meta-a: b\r\n"), "the headers");

@@ -57,12 +57,13 @@ def test_an_exchange(store):
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_a_put(store, kind):
     told = store.put("key", "content-type: text/plain\n", kind(b"hello"))
-    assert int.from_bytes(told[:8], sys.byteorder) == crc64(b"hello")
-    lines = told[8:].decode().splitlines()
+    assert int.from_bytes(told[:8], sys.byteorder) == 5
+    assert int.from_bytes(told[8:16], sys.byteorder) == crc64(b"hello")
+    lines = told[16:].decode().splitlines()
     assert f"x-oss-hash-crc64ecma: {crc64(b'hello')}" in lines
     assert all(": " in line for line in lines)
     assert store.exchange("HEAD", "key").headers["content-type"] == "text/plain"
-    assert store.put("empty", "", kind(b""))[:8] == bytes(8)
+    assert store.put("empty", "", kind(b""))[:16] == bytes(16)
 
 
 @pytest.mark.parametrize("action", ["wrong_crc", "drop_crc"])
@@ -278,5 +279,5 @@ def test_the_answer_is_read_where_it_stands():
 
     assert FIELDS.size == ffi.offsetof("om_answer", "head")
     names = [name for name, _ in ffi.typeof("om_answer").fields]
-    assert names[-3:] == ["head_len", "sent_crc64", "head"]
+    assert names[-4:] == ["head_len", "sent_len", "sent_crc64", "head"]
     assert len(names) - 1 == len(FIELDS.unpack(bytes(FIELDS.size)))

@@ -173,10 +173,14 @@ def test_with_a_time_tries_go_on_until_it_is_over(cloud: Any) -> None:
         assert bucket.put("a", DATA, timeout_s=1000).requests == 13
 
 
-def test_a_lost_answer_is_not_taken_for_anothers_object(bucket: Bucket, cloud: Any) -> None:
+@pytest.mark.parametrize("kind", [bytes, bytearray, lambda b: memoryview(b).cast("H")])
+def test_a_lost_answer_is_not_taken_for_anothers_object(
+    bucket: Bucket, cloud: Any, kind: Any
+) -> None:
     cloud.fault("drop", operation=ISSUED, when="after")
-    receipt = bucket.put("a", DATA, overwrite=False)
+    receipt = bucket.put("a", kind(DATA), overwrite=False)
     assert (receipt.crc64, receipt.requests) == (crc64(DATA), 2)
+    assert (receipt.size, receipt.etag) == (len(DATA), bucket.stat("a").etag)
     assert receipt.etag == bucket.stat("a").etag
 
 

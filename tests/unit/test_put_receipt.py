@@ -15,7 +15,8 @@ EAGER = Receipt("k", 5, 9, "E", "R", 2, (Generation("k", 0, 5),))
 
 
 def late():
-    return stored("k", 5, 2, (9).to_bytes(8, sys.byteorder) + HEAD)
+    size, crc64 = (number.to_bytes(8, sys.byteorder) for number in (5, 9))
+    return stored("k", 2, size + crc64 + HEAD)
 
 
 def test_it_is_a_receipt_like_any_other():
@@ -45,7 +46,7 @@ def test_it_travels_and_is_set_once():
 
 
 def test_an_answer_without_the_headers_leaves_them_empty():
-    bare = stored("k", 0, 1, bytes(8))
+    bare = stored("k", 1, bytes(16))
     assert (bare.etag, bare.request_id) == ("", "")
     assert bare.generations == (Generation("k", 0, 0),)
 
