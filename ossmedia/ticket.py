@@ -227,10 +227,11 @@ def _text(values: dict[str, Any], name: str) -> str:
 def _end_of_life(auth: dict[str, Any], now: float) -> float:
     if auth.get("ExpireUTCTime") is not None:
         name = "UploadAuth.ExpireUTCTime"
+        text = _text(auth, name)
         try:
-            end = from_iso_date(_text(auth, name))
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
+            end = from_iso_date(text)
+        except ValueError:  # not in its words: they quote, and beside this field there are secrets
+            raise ValueError(f"{name}: not an ISO 8601 time in UTC") from None
     else:
         name = "UploadAuth.Expiration"
         life = str(auth.get("Expiration") if auth.get("Expiration") is not None else DEFAULT_LIFE_S)

@@ -103,6 +103,13 @@ def test_the_moment_counts_and_not_the_life() -> None:
     assert bare.region == "cn-shanghai"
 
 
+def test_a_wrong_time_is_not_quoted() -> None:
+    """It stands among secrets, and may be one that was put into the wrong field."""
+    assert AUTH["SecurityToken"] not in refused(
+        answer(auth={"ExpireUTCTime": AUTH["SecurityToken"]})
+    )
+
+
 def test_order_and_unknown_fields_do_not_matter() -> None:
     turned = dict(reversed([*AUTH.items(), ("New", {"x": [1]})]))
     data = answer(FileURL="x", UploadAuth=encoded(turned))
@@ -167,6 +174,7 @@ def test_secrets_stay_hidden() -> None:
         (answer(auth={"Region": "x/y"}), "UploadAuth.Region: "),
         (answer(auth={"ExpireUTCTime": "tomorrow"}), "UploadAuth.ExpireUTCTime: not an ISO"),
         (answer(auth={"ExpireUTCTime": 5}), "UploadAuth.ExpireUTCTime: must be text"),
+        (answer(auth={"ExpireUTCTime": ""}), "UploadAuth.ExpireUTCTime: must not be empty"),
         (
             answer(auth={"ExpireUTCTime": "2024-05-31T16:18:36Z"}),
             "UploadAuth.ExpireUTCTime: the ticket ended 1 s ago",
