@@ -251,8 +251,8 @@ class Store(Handle):
         know they are in no child. Returns what ``model.stored`` takes.
 
         Raises:
-            errors.OssMediaError: see errors.py; ValueError, TypeError: a field that must not
-                go out.
+            errors.OssMediaError: see errors.py; ValueError, TypeError: a field that must not go
+                out.
         """
         handle, spare = self._handle, self._spare
         if handle is None:
@@ -286,7 +286,7 @@ class Store(Handle):
             return told
         finally:
             spare.append(memory)
-            if not plain:
+            if not plain:  # why: see ``transfer``
                 ffi.release(body_c)
             if out is not None:
                 ffi.release(out_c)

@@ -265,16 +265,11 @@ class Bucket:
         lines = header_lines(content_type, metadata, headers) if given else ""
         if timeout_s is not None:
             milliseconds("timeout_s", timeout_s)
-        if self._spool is None:
-            try:
-                return self._put_object(self._session, key, data, lines, overwrite, timeout_s)
-            except Exception:
-                check_key(key)  # the core has refused bad ones: here they get their usual words
-                self._body_of(data)
-                raise
-        self._check()
         check_key(key)
-        body = self._body_of(data)
+        body = data if type(data) is bytes and len(data) < MIB else self._body_of(data)
+        if self._spool is None:
+            return self._put_object(self._session, key, body, lines, overwrite, timeout_s)
+        self._check()
         how: dict[str, Any] = {"overwrite": overwrite, "timeout_s": timeout_s}
         self._spool.put(self.name, key, body, headers=lines, replaceable=replaceable, **how)
         return None

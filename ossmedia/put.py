@@ -60,8 +60,7 @@ def put_object(
         timeout_s: tries go on for so long; None: ``retry.attempts`` tries.
 
     Raises:
-        OssMediaError: the last try's. ValueError, TypeError: a key or body that must not
-            go out.
+        OssMediaError: the last try's. ValueError, TypeError: a key or body that must not go out.
     """
     if not overwrite:
         headers += "x-oss-forbid-overwrite: true\n"
@@ -76,11 +75,10 @@ def put_object(
             set_late(receipt, (key, attempt + 1, told))
             return receipt
         except ObjectExists:
-            # The network may deliver a request twice.
-            found = _ours(session, key, body, attempt + 1)
-            if found is None:
+            ours = _ours(session, key, body, attempt + 1)  # the network may deliver a request twice
+            if ours is None:
                 raise
-            return found
+            return ours
         except OssMediaError as error:
             attempt += 1
             over = end is None and attempt >= session.retry.attempts

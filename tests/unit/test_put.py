@@ -86,15 +86,16 @@ def test_a_bad_key_gets_the_words_of_all_other_calls(bucket: Bucket, key: Any) -
     assert bucket.stats()["requests"] == 0
 
 
-def test_a_bad_key_is_named_before_missing_credentials() -> None:
-    def none() -> Credentials:
-        raise errors.CredentialsError("no network")
+@pytest.mark.parametrize(("key", "data"), [("/a", b""), ("", b""), ("a", "text"), ("a", 5)])
+def test_nobody_is_asked_for_a_token_for_bad_input(key: str, data: Any) -> None:
+    def provider() -> Credentials:
+        raise AssertionError("the provider was asked")
 
     with (
-        Bucket("cams", region="cn-hangzhou", credentials=none, retry=FAST) as bucket,
-        pytest.raises(ValueError, match=r"^key: must not begin with '/'"),
+        Bucket("cams", region="cn-hangzhou", credentials=provider, retry=FAST) as bucket,
+        pytest.raises((TypeError, ValueError), match=r"key|data"),
     ):
-        bucket.put("/a", DATA)
+        bucket.put(key, data)
 
 
 @pytest.mark.parametrize(
