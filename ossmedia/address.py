@@ -96,11 +96,13 @@ def _region_of(host: str) -> str:
     if not host.endswith(_SUFFIX):
         return ""
     name = host[: -len(_SUFFIX)]
-    if name.endswith(".oss") and "." not in name[:-4]:
-        return name[:-4]
-    if not name.startswith("oss-") or "." in name or name.startswith("oss-accelerate"):
+    if name.endswith(".oss"):
+        told = name[:-4]
+    elif name.startswith("oss-") and not name.startswith("oss-accelerate"):
+        told = name[4:].removesuffix("-internal")
+    else:
         return ""
-    return name[4:].removesuffix("-internal")
+    return told if _is_region(told) else ""
 
 
 def _bare(host: str) -> bool:
@@ -164,12 +166,17 @@ def _port(text: str) -> str:
     return f":{int(digits)}"
 
 
+def _is_region(text: str) -> bool:
+    plain = 1 <= len(text) <= 64 and _REGION.issuperset(text)
+    return plain and not text.startswith(("-", "oss-"))
+
+
 def _check_region(region: str) -> None:
     if not isinstance(region, str):
         raise TypeError(f"region: must be str, not {type(region).__name__}")
     if region.startswith("oss-"):
         raise ValueError(f"region: without 'oss-': {region[4:68]!r}")
-    if len(region) > 64 or not _REGION.issuperset(region) or region[0] == "-":
+    if not _is_region(region):
         raise ValueError(f"region: 1-64 of a-z, 0-9 and '-', not {region[:70]!r}")
 
 
