@@ -26,6 +26,13 @@ HEAD = (
     "|---|---|---|---|---|---|---|---|",
 )
 
+NO_ROW_FOR_314T = (
+    "No row for 3.14t, the free-threaded build: Debian's releases up to sid have no package of it,",
+    "the package index no interpreter, cffi takes none before 3.14. Looked for on 2026-11-23, as",
+    "was the source of Debian's python3.14 (in the index of forky and sid, not on the mirror).",
+    "`make python-3.14t` is for a machine that has python3.14t on PATH: a nightly target.",
+)
+
 
 class Result(NamedTuple):
     """Of one part in one root."""
@@ -92,6 +99,8 @@ def record() -> Path:
     there = sorted(path.name for path in RESULTS.iterdir()) if RESULTS.exists() else []
     names = [*MACHINES, *[name for name in there if name not in MACHINES]]
     lines = [*HEAD, *[row(name) for name in names], "", f"Host: {platform.machine()}."]
+    if "python-3.14t" not in names:
+        lines += ["", *NO_ROW_FOR_314T]
     for name in names:
         if results_of(name):
             lines += ["", f"## {name}: what did not pass", "", *(named(name) or ["- nothing"])]

@@ -6,6 +6,8 @@ that what is behind them is reached; out flows nothing but a broken invariant. O
 function that takes bytes; its invariant is its docstring.
 
     python -m tests.fuzz.python_parsers --runs 1000000
+
+The same targets with libFuzzer's feedback are libfuzzer_parsers.py beside this file.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from ossmedia.spool_blocks import (
 )
 from ossmedia.ticket import UploadTicket
 
-__all__ = ["TARGETS", "mutations"]
+__all__ = ["TARGETS", "inside_ticket", "mutations", "use_folder"]
 
 SECRET = "canarysecretcanary"
 SALT, START = 0x1122334455667788, 1 << 33
@@ -64,11 +66,12 @@ class _Noon(Clock):
 
 
 CLOCK = _Noon()
+Fix = Callable[[bytes], bytes]
 
 
 def refusal(error: Exception, *begins: str) -> None:
-    """It names something, one of these if they are given, and shows no secret."""
-    assert str(error).startswith(begins or NAMES), error
+    """It names one of these, and shows no secret."""
+    assert str(error).startswith(begins), error
     assert SECRET not in str(error)
 
 
@@ -113,9 +116,16 @@ def spool_search(data: bytes) -> None:
     assert (None if found is None else found[0]) == (good[0] if good else None)
 
 
+def in_public(values: dict[str, str]) -> bool:
+    """The secret's text stands in a ticket's host, bucket, key or region."""
+    address = json.loads(b64decode(values["UploadAddress"]))
+    region = json.loads(b64decode(values["UploadAuth"])).get("Region")
+    return any(SECRET in str(text) for text in (*address.values(), region))
+
+
 def ticket(data: bytes) -> None:
     """A ticket is refused by naming a field and showing no secret, or is the same again after a
-    trip through JSON."""
+    trip through JSON. A mutation may copy a secret's text into a field that errors quote."""
     try:
         values = json.loads(data)
     except (ValueError, RecursionError):
@@ -123,7 +133,8 @@ def ticket(data: bytes) -> None:
     try:
         taken = UploadTicket.from_json(values, clock=CLOCK)
     except (TypeError, ValueError) as error:
-        refusal(error)
+        if SECRET not in str(error) or not in_public(values):
+            refusal(error, *NAMES)
         return
     assert UploadTicket.from_json(taken.to_json(), clock=CLOCK) == taken
     assert taken.endpoint.startswith("https://")
@@ -178,13 +189,12 @@ def _fix_block(data: bytes) -> bytes:
     return data[:28].ljust(28, b"\0") + check.to_bytes(4, "little") + data[32:]
 
 
-def _inside(data: bytes, dice: random.Random) -> bytes:
-    """Mutates the JSON inside a ticket's base64."""
-    values = json.loads(data)
-    name = dice.choice(["UploadAddress", "UploadAuth"])
+def inside_ticket(data: bytes, name: str, change: Fix) -> bytes:
+    """Changes the JSON inside the base64 of one of a ticket's fields; same data if none is."""
     try:
-        inner = mutate(b64decode(values[name]), [], dice)
-    except (KeyError, ValueError, TypeError):
+        values = json.loads(data)
+        inner = change(b64decode(values[name]))
+    except (KeyError, ValueError, TypeError, RecursionError):
         return data
     return json.dumps({**values, name: b64encode(inner).decode()}).encode()
 
@@ -215,7 +225,6 @@ TICKET = {
 }
 KEYS = {"access_key_id": "LTAI1", "access_key_secret": SECRET, "security_token": SECRET}
 GOOD_BLOCK = block_header(SALT, START, 4096, START + 8192, 7, 8, START + 4096)
-Fix = Callable[[bytes], bytes]
 # The parser, good inputs, and what makes a mutated one pass its check sum.
 TARGETS: dict[str, tuple[Callable[[bytes], None], list[bytes], Fix | None]] = {
     "spool file": (
@@ -281,22 +290,28 @@ def good_checkpoint(folder: Path) -> bytes:
     return (folder / "good").read_bytes()
 
 
+def use_folder(name: str, folder: Path) -> list[bytes]:
+    """Lets a target write below ``folder``; returns its good inputs."""
+    global FILE  # noqa: PLW0603
+    FILE = folder / "mutated"
+    return TARGETS[name][1] or [good_checkpoint(folder)]
+
+
 def mutations(name: str, runs: int, seed: int, folder: Path) -> int:
     """Runs one target; returns how many inputs it took.
 
     Raises:
         AssertionError, or whatever the parser let through: with the input in its notes.
     """
-    global FILE  # noqa: PLW0603
-    FILE = folder / "mutated"
-    run, good, fix = TARGETS[name]
-    good = good or [good_checkpoint(folder)]
+    good = use_folder(name, folder)
+    run, _, fix = TARGETS[name]
     dice = random.Random(seed)
     for number in range(runs):
         data = good[number % len(good)]
         if number >= len(good):
             if name == "ticket" and dice.random() < 0.7:
-                data = _inside(data, dice)
+                field = dice.choice(["UploadAddress", "UploadAuth"])
+                data = inside_ticket(data, field, lambda inner: mutate(inner, [], dice))
             for _ in range(dice.randint(1, 3)):
                 data = mutate(data, good, dice)
             if fix is not None and dice.random() < 0.5:

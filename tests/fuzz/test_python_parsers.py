@@ -8,10 +8,22 @@ import pytest
 
 from tests.fuzz import python_parsers
 
+CORPUS = Path(__file__).parent / "corpus"
+
 
 @pytest.mark.parametrize("name", python_parsers.TARGETS)
 def test_mutations(name: str, tmp_path: Path) -> None:
     assert python_parsers.mutations(name, 3000, 20_251_123, tmp_path) == 3000
+
+
+@pytest.mark.parametrize("name", python_parsers.TARGETS)
+def test_corpus(name: str, tmp_path: Path) -> None:
+    """What libFuzzer starts from, and what it has found."""
+    python_parsers.use_folder(name, tmp_path)
+    inputs = [*(CORPUS / f"parser_{name.replace(' ', '_')}").iterdir()]
+    assert inputs
+    for path in inputs:
+        python_parsers.TARGETS[name][0](path.read_bytes())
 
 
 def test_a_broken_parser_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
