@@ -80,6 +80,14 @@ GOALS: tuple[Goal, ...] = (
         )
     ),
     Goal(
+        "G6",
+        "1 MiB on a CPU without AES / a client that takes AES, armv7l instructions",
+        "own",
+        0.25,
+        "the same with AES all the same",
+        "TLS without AES hardware, armv7l, instructions",
+    ),
+    Goal(
         "G7",
         "write of 1 KiB / io.BufferedWriter",
         "own",

@@ -49,6 +49,10 @@ SUITES: dict[tuple[str, ...], tuple[tuple[str, str, str, float], ...]] = {
 # Of a program that prints JSON: the path to the value, the figure's name here, and in what.
 PROGRAMS: dict[str, tuple[tuple[tuple[str, ...], str, float], ...]] = {
     "bench.memory": ((("growth",), "growth of a writer of 4 blocks of 1 MiB, MiB", MIB),),
+    "bench.no_aes": (
+        (("armv7l, Cortex-A7", "own choice"), "TLS without AES hardware, armv7l, instructions", 1),
+        (("armv7l, Cortex-A7", "AES-128-GCM"), "the same with AES all the same", 1),
+    ),
     "bench.kernels": (
         (("aarch64", "CRC-64, pmull, a byte"), "CRC-64 on aarch64, instructions a byte", 1),
         (("aarch64", "CRC-64, tables, a byte"), "CRC-64 by tables there, instructions", 1),

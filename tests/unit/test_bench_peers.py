@@ -114,14 +114,21 @@ def test_frames_of_another_size_are_other_bytes(tmp_path):
     assert sum(set(sizes)) > 1 << 20
 
 
-@pytest.mark.parametrize("name", ["put-64k", "append-256k", "camera", "parts-1g"])
-@pytest.mark.parametrize("peer", ["raw+v4+crc", "libcurl+v4+crc", "ossmedia"])
+@pytest.mark.parametrize(
+    ("name", "peer"),
+    [
+        (name, peer)
+        for name in ("put-64k", "append-256k", "camera", "parts-1g")
+        for peer in ("raw+v4+crc", "libcurl+v4+crc", "ossmedia")
+        if peer in SCENARIOS[name].peers
+    ],
+)
 @pytest.mark.usefixtures("built")
 def test_a_run_stores_what_was_to_be_sent(tmp_path, name, peer):
     """The driver's own CRC-64 of the work decides: C and Python send the same bytes in the same
     order, a camera's frames from the same places."""
-    if missing(PEERS[peer]) or peer not in (*SCENARIOS[name].peers, "ossmedia"):
-        pytest.skip(missing(PEERS[peer]) or f"{peer} does not take part in {name}")
+    if missing(PEERS[peer]):
+        pytest.skip(missing(PEERS[peer]))
     place = Place(tmp_path)
     with Served(SCENARIOS[name], place, spin=False) as sink:
         done = run(PEERS[peer], SCENARIOS[name], sink, place, 0.001)
