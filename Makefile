@@ -7,7 +7,7 @@ TOOLS := scikit-build-core cffi cmake ninja
 SECONDS_EACH ?= 60
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard csrc/*)
 
-.PHONY: demo test c-test variants lint types fuzz fuzz-full asan tsan valgrind coverage tidy loss kills vod-figures faults faults-full bench bench-full bench-parts peers wheels static arm pythons python-3.14t clean
+.PHONY: demo test c-test variants lint types fuzz fuzz-full asan asan-full tsan valgrind coverage tidy loss kills vod-figures faults faults-full bench bench-full bench-parts peers wheels static arm pythons python-3.14t clean
 
 demo: .venv/.demo      ## local cloud, token from STS, a camera that uploads, a receipt
 	$(BIN)/ossmedia demo
@@ -34,7 +34,7 @@ lint: .venv/.test
 types: .venv/.test
 	$(BIN)/mypy
 
-fuzz: .venv/.test      ## libFuzzer (clang), 60 s each
+fuzz: .venv/.fuzz      ## libFuzzer (clang; atheris where it can be installed), 60 s each
 	$(BIN)/cmake -S . -B build/fuzz -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DCMAKE_C_COMPILER=clang \
 	  -DPython3_EXECUTABLE=$(CURDIR)/$(BIN)/python -DOSSMEDIA_FUZZ=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo
 	$(BIN)/cmake --build build/fuzz
@@ -42,12 +42,15 @@ fuzz: .venv/.test      ## libFuzzer (clang), 60 s each
 	$(BIN)/python -m tests.fuzz.python_parsers --runs 20000
 
 fuzz-full: SECONDS_EACH = 1
-fuzz-full: fuzz        ## 20,000,000 executions of each C parser; figures in tests/fuzz/RESULTS.md
+fuzz-full: fuzz        ## 20,000,000 executions of each parser; figures in tests/fuzz/RESULTS.md
 	$(BIN)/python -m tests.fuzz.campaign --executions 20000000 --seconds 3600 --record
 	$(BIN)/python -m tests.fuzz.python_parsers --runs 1000000
 
 asan: .venv/.test      ## the Python tests next to the core, with the module under ASan and UBSan
-	$(BIN)/python .ci/sanitizers.py asan
+	$(BIN)/python .ci/sanitized_suite.py near
+
+asan-full: .venv/.test ## every Python test so, an hour or more; figures in .ci/SANITIZERS.md
+	$(BIN)/python .ci/sanitized_suite.py
 
 tsan: .venv/.test      ## the C tests with threads under TSan (clang)
 	$(BIN)/python .ci/sanitizers.py tsan
@@ -122,6 +125,10 @@ python-3.14t: .venv/.wheels  ## nightly, where a free-threaded python3.14t is on
 
 .venv/.test: .venv/.base
 	$(BIN)/python -m pip install -q --no-build-isolation -e '.[test]'
+	touch $@
+
+.venv/.fuzz: .venv/.test
+	-$(BIN)/python -m pip install -q 'atheris>=3'
 	touch $@
 
 .venv/.wheels: .venv/.base

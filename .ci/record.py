@@ -27,10 +27,10 @@ HEAD = (
 )
 
 NO_ROW_FOR_314T = (
-    "No row for 3.14t, the free-threaded build: Debian's releases up to sid have no package of it,",
-    "the package index no interpreter, cffi takes none before 3.14. Looked for on 2026-11-23, as",
-    "was the source of Debian's python3.14 (in the index of forky and sid, not on the mirror).",
-    "`make python-3.14t` is for a machine that has python3.14t on PATH: a nightly target.",
+    "No row for 3.14t, the free-threaded build: Debian's bookworm and sid have no package of it,",
+    "the package index no interpreter. Looked for on 2026-11-23, as was the source of Debian's",
+    "python3.14, which the mirror does not hold. `make python-3.14t` is for a machine that has",
+    "python3.14t on PATH: a nightly target.",
 )
 
 

@@ -1,0 +1,263 @@
+"""The Python suite with the module under ASan and UBSan: `make asan` what is next to the core,
+`make asan-full` the whole.
+
+In flows the suite, out flow JUnit files (build/asan/results), whatever the sanitizers wrote
+(build/asan/reports) and .ci/SANITIZERS.md. Its Python is a script that preloads libasan for itself
+alone: what a test starts beside it (Chromium, nginx, PostgreSQL, a compiler) runs as ever, and a
+Python that a test starts is sanitized, too. A report is a file, so that one in a process whose
+status nobody looks at counts as well.
+
+Usage: sanitized_suite.py [PART ...]
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+from record import read_part
+from sanitizers import BIN, BUILD, ROOT, run
+
+# What moves bytes through the core.
+NEAR_THE_CORE = (
+    "tests/unit/test_native.py",
+    "tests/unit/test_put.py",
+    "tests/unit/test_reader.py",
+    "tests/unit/test_writer.py",
+    "tests/unit/test_pump_stay.py",
+    "tests/unit/test_upload.py",
+    "tests/unit/test_session.py",
+    "tests/unit/test_bucket.py",
+    "tests/unit/test_listing.py",
+    "tests/unit/test_ts.py",
+    "tests/unit/test_segments.py",
+    "tests/unit/test_hls.py",
+    "tests/unit/test_hls_trouble.py",
+    "tests/unit/test_resumable.py",
+    "tests/unit/test_spool.py",
+    "tests/unit/test_spool_blocks.py",
+    "tests/unit/test_completion_in_doubt.py",
+    "tests/routes/test_frame.py",
+    "tests/routes/test_https.py",
+    "tests/routes/test_hostile_answers.py",
+    "tests/routes/test_bad_certificates.py",
+    "tests/routes/test_crlf.py",
+    "tests/routes/test_secrets.py",
+    "tests/routes/test_hls.py",
+    "tests/routes/test_addressing.py",
+    "tests/routes/test_foreign_bytes.py",
+    "tests/fuzz/test_python_parsers.py",
+)
+RESULTS, REPORTS = BUILD / "asan" / "results", BUILD / "asan" / "reports"
+PARTS = {
+    "unit": ("tests/unit/test_*.py",),
+    "emulator": ("tests/unit/emulator",),
+    "server": ("tests/unit/server",),
+    "fuzz": ("tests/fuzz",),
+    "routes": ("tests/routes",),
+    "interop": ("tests/interop",),
+    "faults": ("tests/faults",),
+    "project": ("tests/test_*.py",),
+}
+NEAR = "near"  # a part of its own, without a row
+# What cannot run so, and why.
+LEFT_OUT = {
+    "tests/unit/test_instructions.py": "counts instructions with valgrind",
+    "tests/unit/test_ts_instructions.py": "counts instructions with valgrind",
+    "tests/unit/test_bench_peers.py": "counts memory and system calls",
+    "tests/unit/test_writer_memory.py": "measures memory",
+    "tests/unit/emulator/cloud/test_durability.py::test_a_large_object_passes_in_bounded_memory": (
+        "measures memory"
+    ),
+    "tests/routes/test_reconnect.py::test_a_thousand_come_back": "measures memory",
+    "tests/routes/test_recordings_many.py": "measures memory and processor time",
+    "tests/routes/test_core_dump.py": "reads core dumps of a process that ends with its store open",
+    "tests/faults/test_memory.py": "limits memory",
+    "tests/faults/test_allocations.py": "replaces malloc, as ASan does",
+    "tests/faults/test_clocks.py": "libfaketime stands still in ASan's allocator",
+    "tests/faults/test_spool_faults.py::test_backlog_in_little_memory": "measures memory",
+    **dict.fromkeys(
+        (
+            "tests/faults/test_checkpoints.py",
+            "tests/faults/test_spool_faults.py::test_killed_at_system_calls",
+            "tests/faults/test_spool_faults.py::test_kills_that_found_something",
+            "tests/faults/test_spool_faults.py::test_syncs_that_fail",
+            "tests/faults/test_spool_faults.py::test_system_calls_that_fail",
+        ),
+        "strace: leaks cannot be looked for under ptrace",
+    ),
+}
+# Leaks whose allocation the core did not make itself: the stacks are cut to two frames, so that a
+# frame of Python below one of ours suppresses nothing.
+NOT_OURS = """
+leak:bin/python3
+leak:libpython3
+leak:_cffi_backend
+leak:libcrypto
+leak:libssl
+leak:libsqlite3
+leak:libc.so
+leak:cpython-3
+leak:libstdc++
+leak:libexpat
+leak:_rust.abi3.so
+leak:libx265
+leak:libavcodec
+leak:ld-linux
+""".strip()
+PLANTED = "import ctypes; c = ctypes.CDLL(None); c.malloc.restype = ctypes.c_void_p; "
+PLANTED += "ctypes.string_at(c.malloc(8), 64)"
+HEAD = (
+    "# The Python suite under ASan and UBSan",
+    "",
+    "Written by `make asan-full` from pytest's own results and the sanitizers' own reports. The",
+    "module is built with both, libasan is preloaded, leaks are looked for at the end of every",
+    "Python process; a planted over-read is reported before each run.",
+    "",
+    "| part | passed | failed | skipped | reports | tests' time | day |",
+    "|---|---|---|---|---|---|---|",
+)
+
+
+def libasan() -> str:
+    command = [shutil.which("gcc") or "gcc", "-print-file-name=libasan.so"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return os.path.realpath(done.stdout.strip())
+
+
+def build() -> Path:
+    """Builds the module; its Python lives in a virtual environment of its own, above the packages
+    of this one."""
+    folder = BUILD / "asan"
+    python = folder / "venv" / "bin" / "python"
+    if not python.exists():
+        run(sys.executable, "-m", "venv", "--without-pip", folder / "venv")
+    own = next((folder / "venv").glob("lib/python*/site-packages"))
+    ours = next(BIN.parent.glob("lib/python*/site-packages"))
+    (own / "above.pth").write_text(f"{ours}\n")
+    schemathesis = python.with_name("schemathesis")  # tests look for it beside their Python
+    schemathesis.unlink(missing_ok=True)
+    schemathesis.symlink_to(BIN / "schemathesis")
+    run(
+        *(python, "-m", "pip", "install", "-q", "--no-build-isolation", "--no-deps"),
+        *("--force-reinstall", "-e", ".", f"-Cbuild-dir={folder / 'module'}"),
+        "-Ccmake.define.OSSMEDIA_SANITIZE=address,undefined",
+        *("-Ccmake.build-type=RelWithDebInfo", "-Cinstall.strip=false"),
+        PATH=f"{BIN}:{os.environ['PATH']}",
+    )
+    return python
+
+
+def settings_of(part: str) -> dict[str, str]:
+    """The environment of a sanitized Python, but for the preloaded library."""
+    suppressions = BUILD / "asan" / "leaks.txt"
+    suppressions.write_text(NOT_OURS + "\n")
+    log = f"log_path={REPORTS / part / 'report'}:log_exe_name=1"
+    return {
+        "PYTHONMALLOC": "malloc",
+        "ASAN_OPTIONS": "detect_leaks=1:malloc_context_size=2:detect_stack_use_after_return=1:"
+        + log,
+        "LSAN_OPTIONS": f"suppressions={suppressions}:print_suppressions=0",
+        "UBSAN_OPTIONS": f"print_stacktrace=1:{log}",
+        # pycryptodome's own switch: what it asks of the linker, ASan refuses.
+        "PYCRYPTODOME_DISABLE_DEEPBIND": "1",
+    }
+
+
+def write_python(real: Path, part: str) -> Path:
+    """A script beside the virtual environment's Python that preloads libasan for itself alone."""
+    script, site = real.with_name("python-asan"), next(real.parents[1].glob("lib/*/site-packages"))
+    lines = [f"export {name}='{value}'" for name, value in settings_of(part).items()]
+    lines += [f'export LD_PRELOAD="{libasan()}${{LD_PRELOAD:+ $LD_PRELOAD}}"']
+    lines += [f'exec -a "$0" {real.resolve()} "$@"']
+    script.write_text("#!/bin/bash\n" + "\n".join(lines) + "\n")
+    script.chmod(0o755)
+    (site / "sitecustomize.py").write_text(
+        dedent("""\
+            import os
+
+            kept = [name for name in os.environ.pop("LD_PRELOAD", "").split() if "asan" not in name]
+            if kept:
+                os.environ["LD_PRELOAD"] = " ".join(kept)
+            """)
+    )
+    return script
+
+
+def reports_of(part: str) -> list[Path]:
+    return sorted((REPORTS / part).glob("report*"))
+
+
+def check(python: Path, part: str) -> None:
+    """A planted over-read must be reported, or nothing else would be."""
+    subprocess.run([python, "-c", PLANTED], check=False, cwd=ROOT, stderr=subprocess.DEVNULL)
+    found = reports_of(part)
+    if len(found) != 1 or "heap-buffer-overflow" not in found[0].read_text():
+        raise SystemExit("a planted over-read is not reported")
+    found[0].unlink()
+
+
+def run_part(real: Path, part: str) -> bool:
+    """Whether all passed and nothing was reported."""
+    shutil.rmtree(REPORTS / part, ignore_errors=True)
+    (REPORTS / part).mkdir(parents=True)
+    RESULTS.mkdir(exist_ok=True)
+    python, results = write_python(real, part), RESULTS / f"{part}.xml"
+    check(python, part)
+    results.unlink(missing_ok=True)
+    patterns = PARTS.get(part, NEAR_THE_CORE)
+    paths = [str(path) for pattern in patterns for path in sorted(ROOT.glob(pattern))]
+    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5"]
+    command += [f"--deselect={name}" for name in LEFT_OUT]
+    done = subprocess.run([*command, f"--junitxml={results}", *paths], cwd=ROOT, check=False)
+    for path in reports_of(part):
+        print(f"== {path.name}:\n{path.read_text(errors='replace')[:3000]}", flush=True)
+    return done.returncode == 0 and not reports_of(part)
+
+
+def row(part: str) -> str:
+    if not (RESULTS / f"{part}.xml").exists():
+        return f"| {part} | not run | | | | | |"
+    ran = read_part(RESULTS / f"{part}.xml")
+    return (
+        f"| {part} | {ran.passed} | {len(ran.failed)} | {len(ran.skipped)} | "
+        f"{len(reports_of(part))} | {ran.seconds:.0f} s | {ran.day} |"
+    )
+
+
+def record() -> None:
+    """Writes .ci/SANITIZERS.md."""
+    lines = [*HEAD, *[row(part) for part in PARTS], "", "## Left out", ""]
+    lines += [f"- {name}: {reason}" for name, reason in LEFT_OUT.items()]
+    lines += ["", "## Failed or skipped", ""]
+    told = []
+    for part in PARTS:
+        if (RESULTS / f"{part}.xml").exists():
+            ran = read_part(RESULTS / f"{part}.xml")
+            told += [f"- FAILED {test}" for test in ran.failed]
+            told += [f"- skipped {test}: {reason}" for test, reason in ran.skipped]
+    lines += told or ["- nothing"]
+    (ROOT / ".ci" / "SANITIZERS.md").write_text("\n".join(lines) + "\n")
+
+
+def main() -> None:
+    parts = sys.argv[1:] or [*PARTS]
+    if unknown := set(parts) - {*PARTS, NEAR}:
+        raise SystemExit(f"no such part: {', '.join(unknown)}; known: {', '.join(PARTS)}, {NEAR}")
+    real = build()
+    bad = []
+    for part in parts:
+        bad += [] if run_part(real, part) else [part]
+        if part in PARTS:
+            record()
+    if bad:
+        raise SystemExit(f"failed or reported: {', '.join(bad)}")
+    print(f"{', '.join(parts)}: 0 reports")
+
+
+if __name__ == "__main__":
+    main()
