@@ -132,7 +132,8 @@ class Spool:
         data, clock = os.path.join(self._folder, "data"), self._clock
         self._shelf = Shelf(found.items, self._state.totals(), order)
         used = bytes_in(data) + bytes_in(self._quarantine)
-        self._room = Room(data, used, max_bytes, min_free, clock, self._news.pressed)
+        told, owed = self._news.pressed, self._state.owed
+        self._room = Room(data, used, max_bytes, min_free, clock, told, owed)
         self._committer = Committer(
             self._state, data, clock, interval_s, freed=self._room.freed, settle=self._settle
         )

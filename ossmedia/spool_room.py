@@ -34,7 +34,8 @@ class Room:
     """The bytes that a spool's data files take.
 
     Args:
-        used: taken already. max_bytes: the bound. min_free: what must stay free in the file system.
+        used: taken already. max_bytes: the bound. min_free: what must stay free in the file system,
+            and ``owed``: what more now.
         pressed: told True when three quarters are taken or there was no room, False when at most
             half is taken again.
     """
@@ -47,6 +48,7 @@ class Room:
         min_free: int,
         clock: Clock,
         pressed: Callable[[bool], object],
+        owed: Callable[[], int],
     ) -> None:
         self.used = used
         self.max_bytes = max_bytes
@@ -57,6 +59,7 @@ class Room:
         self._waiting = 0
         self._grant = 0  # of the file system's free bytes, how many may go before the next look
         self._pressed = pressed
+        self._owed = owed
         self._high = False
         self._closed_until = 0.0  # the disk itself said that it is full
 
@@ -91,7 +94,7 @@ class Room:
             found = os.statvfs(self._folder)
         except OSError:
             return False
-        free = found.f_bavail * found.f_frsize - self._min_free
+        free = found.f_bavail * found.f_frsize - self._min_free - self._owed()
         self._grant = min(free, max(_GRANT, size))
         return self._grant >= size
 

@@ -124,6 +124,13 @@ class State:
         finally:
             os.close(fd)
 
+    def owed(self) -> int:
+        """How many bytes the reserve lacks: no video may take them."""
+        try:
+            return RESERVE - min(os.stat(_reserve(self._path)).st_size, RESERVE)
+        except OSError:
+            return RESERVE
+
     def _change(self, durable: bool, *statements: Change, reserve: bool = True) -> None:
         """One transaction. Raises SpoolError."""
         with self._lock:

@@ -378,6 +378,28 @@ def test_a_full_file_system(tmp_path, policy):
         subprocess.run(["umount", "-l", str(tmp_path)], check=True)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
+def test_no_video_takes_what_the_state_needs(tmp_path):
+    """However long the file system stays full: the reserve that a commit was given is the
+    state's."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("tmpfs cannot be mounted here")
+    try:
+        with lawful(tmp_path / "spool", policy="drop_newest", max_bytes=64 << 20) as spool:
+            f = spool.open("cams", "k", "ab")
+            for _ in range(60):
+                for _ in range(5):
+                    f.write(FRAME)
+                spool._committer.sync()
+                spool._room._closed_until = 0.0  # a second later
+            assert check(spool).dropped > 0
+            f.close()
+            assert check(spool).waiting == 1
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+
+
 @pytest.mark.parametrize("policy", ["block", "reject"])
 def test_a_frame_larger_than_the_spool(folder, policy):
     with lawful(folder, max_bytes=MAX, policy=policy) as spool:
