@@ -59,7 +59,7 @@ listener.listen(2048)
 print(json.dumps({"listening": "127.0.0.1:%d" % listener.getsockname()[1]}), flush=True)
 application = Starlette(routes=[Route("/v1/credentials", answer, methods=["POST"])])
 config = uvicorn.Config(application, http="httptools", ws="none", lifespan="off",
-                        access_log=False, log_config=None)
+                        access_log=False, log_config=None, timeout_keep_alive=75)
 uvicorn.Server(config).run([listener])
 """
 
