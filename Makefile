@@ -79,7 +79,7 @@ faults-full: .venv/.test  ## every fault run in full, about an hour; needs root,
 kills: .venv/.test    ## a camera that records HLS, killed with kill -9 at 100 random moments, in each mode
 	$(BIN)/python -m tests.routes.hls_kills --kills 100
 
-bench: .venv/.test     ## the short set against the peers that are there: ratios of interleaved rounds, 1-3 minutes
+bench: .venv/.test     ## the short set against the peers that are there: ratios of interleaved rounds, 1-4 minutes
 	$(BIN)/python -m bench.peers put-64k append-256k camera --rounds 5 --scale 0.25
 
 peers: .venv/.test     ## the peers' own environment, from the package index
