@@ -148,6 +148,11 @@ def write_python(machine: Machine) -> None:
         "dict.fromkeys(('executable', '_base_executable'), os.environ['OSSMEDIA_PYTHON']))\n"
         f"import os, sys; 'OSSMEDIA_BARE' in os.environ or sys.path.append('{machine.site}')\n"
     )
+    # qemu-user finds the root's files for most calls, but not for this one; a virtual environment
+    # that is being made reads no .pth.
+    custom = root / f"usr/lib/python{machine.python}/sitecustomize.py"
+    custom.unlink(missing_ok=True)  # Debian's link, out of the root
+    custom.write_text("import os\nos.__dict__.pop('listxattr', None)\n")
     script.write_text(
         "#!/bin/sh\n"
         'name=$0\n[ -e "$(dirname "$0")/../pyvenv.cfg" ] || '
