@@ -8,6 +8,11 @@
 int om__blocks_init(om__blocks *blocks, uint32_t count, size_t size)
 {
     memset(blocks, 0, sizeof *blocks);
+    if (count == 0) {
+        blocks->block = calloc(1, sizeof *blocks->block);
+        blocks->count = blocks->block ? 1 : 0;
+        return blocks->block ? OM_OK : OM_E_NOMEM;
+    }
     if (size > SIZE_MAX / count)
         return OM_E_NOMEM;
     blocks->block = calloc(count, sizeof *blocks->block);

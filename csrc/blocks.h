@@ -9,7 +9,7 @@
 enum { OM__BLOCK_FREE = 0, OM__BLOCK_TAKEN, OM__BLOCK_READY, OM__BLOCK_SENDING };
 
 typedef struct om__block {
-    char *data;
+    char *data; /* in the arena, or a lender's, which is only read */
     size_t len;      /* bytes given */
     size_t offset;   /* of them already stored (appends only) */
     uint64_t number; /* 0, 1, 2, ... in the order given */
@@ -26,7 +26,8 @@ typedef struct om__blocks {
     uint64_t bytes;    /* given so far */
 } om__blocks;
 
-/* Returns OM_OK, OM_E_NOMEM. */
+/* `count` 0: one block without memory, whose `data` is a lender's.
+ * Returns OM_OK, OM_E_NOMEM. */
 int om__blocks_init(om__blocks *blocks, uint32_t count, size_t size);
 void om__blocks_free(om__blocks *blocks);
 

@@ -103,7 +103,8 @@ typedef struct om_options {
     int mode;              /* OM_REPLACE, OM_CREATE (never overwrites; an object with the very same
                               bytes counts as ours), OM_APPEND */
     size_t block_size;     /* bytes of one request; 102,400 (OSS's smallest part) to 1 GiB */
-    uint32_t block_count;  /* 2-1024; memory = block_size * block_count, taken once, at open */
+    uint32_t block_count;  /* 2-1024; memory = block_size * block_count, taken once, at open; 0
+                              (OM_APPEND): none, for om_stream_append alone, no block_size counts */
     uint64_t append_limit; /* bytes in one appended object; 0: OSS's 5 GiB */
     const char *headers;   /* up to 40 extra "Name: value\n" lines for the creation, or NULL */
     const om_file *file;   /* not NULL: the stream's bytes are the file's, from its beginning: a
@@ -126,7 +127,7 @@ typedef struct om_answer {
 } om_answer;
 
 typedef struct om_stats {
-    uint64_t bytes_taken;   /* given by om_stream_give */
+    uint64_t bytes_taken;   /* given by om_stream_give or om_stream_append */
     uint64_t bytes_stored;  /* acknowledged by OSS, CRC checked */
     uint64_t crc64;         /* of the stored bytes, in order, from the first */
     uint64_t object_start;  /* append: where in the stream the present object's own bytes begin */
@@ -242,17 +243,14 @@ int om_stream_take(om_stream *stream, uint32_t wait_ms, void **data, om_error *e
 
 /* Gives back the taken block with `len` bytes in it, to be sent. OM_REPLACE and OM_CREATE: every
  * block but the last is full, so a writer gives a full block only when it knows that more follows,
- * or with `last` set.
+ * or with `last` set. `last` says that nothing follows; with `len` 0 no block need be taken, and
+ * doing it twice is no error.
  *
  * Returns  OM_OK; OM_E_ARG (len > block_size, or a short block that is not the last), OM_E_STATE;
  *          OM_E_FULL: the object would need more than 10,000 parts (nothing was given; block_size
  *          is too small).
  */
 int om_stream_give(om_stream *stream, size_t len, int last, om_error *err) OM_NODISCARD;
-
-/* Says that nothing follows; the block taken and not given is dropped. The same as the last give's
- * `last`. */
-int om_stream_end(om_stream *stream, om_error *err) OM_NODISCARD;
 
 /* Does the next exchange: sends one block, or begins, completes or (after om_stream_abort) aborts a
  * multipart upload, or asks OSS what it holds after an append without a clear answer. Nothing is
@@ -269,6 +267,16 @@ int om_stream_end(om_stream *stream, om_error *err) OM_NODISCARD;
  * Source   reliability rules of AppendObject: position and CRC-64 decide, never the length alone.
  */
 int om_stream_pump(om_stream *stream, uint32_t stay_ms, om_error *err) OM_NODISCARD;
+
+/* OM_APPEND with block_count 0: appends `len` bytes of the caller's memory, in place and in the
+ * caller's thread, until OSS has confirmed them. After an error the same call goes on where OSS
+ * stands, and other bytes are refused.
+ *
+ * Returns  OM_IDLE: all are stored; OM_E_STATE; errors as om_stream_pump.
+ * Memory   `data` stays as it is until all is stored or the stream is aborted.
+ * Threads  one at a time.
+ */
+int om_stream_append(om_stream *stream, const void *data, size_t len, om_error *err) OM_NODISCARD;
 
 /* OM_APPEND: the bytes not yet acknowledged go into a new object `key`, from position 0.
  *

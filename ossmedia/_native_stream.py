@@ -15,6 +15,8 @@ from ossmedia.answer import StreamStats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
     from ossmedia._native import Store
 
 __all__ = [
@@ -100,13 +102,23 @@ class Stream(Handle):
         call(lib.om_stream_give, self.handle(), length, last)
 
     def end(self) -> None:
-        """Nothing follows."""
-        call(lib.om_stream_end, self.handle())
+        """Nothing follows; a block taken and not given is dropped."""
+        call(lib.om_stream_give, self.handle(), 0, True)
 
     def pump(self, stay_ms: int = 0) -> int:
         """One exchange, or for ``stay_ms`` as many as there are: DONE, SENT or IDLE. After an error
         the next one tries the same again."""
         return call(lib.om_stream_pump, self.handle(), stay_ms)
+
+    def append(self, data: Buffer) -> None:
+        """A stream with ``block_count`` 0: appends ``data`` in place, until OSS has confirmed it.
+        After an error the same call goes on; other bytes are refused. One thread at a time."""
+        lent = data if type(data) is bytes else ffi.from_buffer(data)
+        try:
+            call(lib.om_stream_append, self.handle(), lent, len(lent))
+        finally:
+            if lent is not data:
+                ffi.release(lent)
 
     def restart(self, key: str) -> None:
         """Appends: what is not yet acknowledged goes into the new object `key`."""

@@ -145,7 +145,7 @@ static inline int rig_insist(rig *r, int *failures)
 
 static inline int rig_end(rig *r)
 {
-    return om_stream_end(r->stream, &r->err);
+    return om_stream_give(r->stream, 0, 1, &r->err);
 }
 
 static inline om_stats rig_stats(rig *r)

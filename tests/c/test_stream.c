@@ -98,7 +98,7 @@ static void after_the_last(rig *r)
     OK(om_stream_give(r->stream, 1, 1, &r->err) == OM_E_STATE &&
            om_stream_take(r->stream, 0, &data, NULL) == OM_E_STATE,
        "give after the last");
-    OK(rig_end(r) == OM_OK && om_stream_end(r->stream, NULL) == OM_OK,
+    OK(rig_end(r) == OM_OK && om_stream_give(r->stream, 0, 1, NULL) == OM_OK,
        "end after the last is no error, nor twice");
     OK(rig_complete(r, KEY), "and the object is what was given");
     om_stream_abort(r->stream);

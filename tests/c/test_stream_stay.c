@@ -25,7 +25,7 @@ static void *abort_it(void *arg)
 
 static void *end_it(void *arg)
 {
-    if (om_stream_end(((rig *)arg)->stream, NULL) != OM_OK)
+    if (om_stream_give(((rig *)arg)->stream, 0, 1, NULL) != OM_OK)
         abort();
     return NULL;
 }
