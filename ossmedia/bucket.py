@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from ossmedia.appender import Appender
     from ossmedia.clock import Clock
     from ossmedia.hls import Recorder
     from ossmedia.model import Credentials, ObjectStat, Receipt
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from ossmedia.spool import Spool
     from ossmedia.spool_writer import SpoolWriter
     from ossmedia.writer import Writer
+
+    Opened = Reader | Writer | SpoolWriter | Appender
 
 __all__ = ["Bucket"]
 
@@ -160,13 +163,18 @@ class Bucket:
 
         @overload
         def open(
+            self, key: str, mode: Literal["ab"], *, buffering: Literal[0], **options: Any
+        ) -> Appender: ...
+
+        @overload
+        def open(
             self, key: str, mode: Literal["wb", "xb", "ab"], **options: Any
         ) -> Writer | SpoolWriter: ...
 
         @overload
-        def open(self, key: str, mode: str, **options: Any) -> Reader | Writer | SpoolWriter: ...
+        def open(self, key: str, mode: str, **options: Any) -> Opened: ...
 
-    def open(self, key: str, mode: str = "rb", **options: Any) -> Reader | Writer | SpoolWriter:
+    def open(self, key: str, mode: str = "rb", **options: Any) -> Opened:
         """An object as a binary file.
 
         Args:
@@ -175,7 +183,8 @@ class Bucket:
                 overwrites; "ab" appends, the object can be read while it grows.
             options: for "rb" block_size (see ``Reader``); for the others content_type, metadata,
                 headers (of the object) and those of ``Writer`` (block_size, blocks, parallel,
-                linger_s, write_timeout_s, on_error, append_limit, on_full, ...).
+                linger_s, write_timeout_s, on_error, append_limit, on_full, ...); for "ab" also
+                buffering=0: each write is one request and stored when it returns (``Appender``).
 
         Raises:
             TypeError, ValueError: naming the field. NotFound, AccessDenied, ...: "rb" asks at once.
@@ -188,11 +197,12 @@ class Bucket:
             from ossmedia.reader import Reader
 
             return Reader(self._session, key, **{"verify_crc": self._verify_crc, **options})
-        lines = header_lines(
-            options.pop("content_type", ""),
-            options.pop("metadata", None),
-            options.pop("headers", None),
-        )
+        pop = options.pop
+        lines = header_lines(pop("content_type", ""), pop("metadata", None), pop("headers", None))
+        if "buffering" in options:
+            from ossmedia.appender import unbuffered
+
+            return unbuffered(self._session, key, mode, self._spool, headers=lines, **options)
         options = {"headers": lines, **self._writing, **options}
         if self._spool is not None:
             return self._spool.open(self.name, key, mode, **options)

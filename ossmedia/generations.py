@@ -1,15 +1,18 @@
 """Where a stream's bytes stand: one object, or for appends that met foreign bytes or a limit,
 several.
 
-In flow a stream's counters at each change of object, out flows the receipt. It never talks to OSS.
+In flow a stream and why it cannot go on where it is, out flow the next object's name to it and the
+receipt at the end. It never sends a byte.
 """
 
 from __future__ import annotations
 
+from ossmedia.journal import warn
 from ossmedia.model import Generation, Receipt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ossmedia._native_stream import Stream
     from ossmedia.answer import StreamStats
 
 __all__ = ["Generations"]
@@ -28,18 +31,21 @@ class Generations:
     def name(self, number: int) -> str:
         return f"{self.key}~g{number}" if number > 1 else self.key
 
-    def next_name(self) -> str:
-        """Raises OverflowError when there were too many."""
+    def go_on(self, stream: Stream, why: Exception) -> None:
+        """Foreign bytes are neither built on nor overwritten: what OSS has not confirmed goes into
+        the next object.
+
+        Raises:
+            OverflowError: there were too many. answer.StreamBusy: an exchange is under way.
+        """
         if self.number >= MOST:
             raise OverflowError(f"{self.key}: {MOST} next names are taken")
-        return self.name(self.number + 1)
-
-    def go_on(self, stats: StreamStats) -> str:
-        """The next one begins; ``stats`` are the stream's from before. Returns its name."""
+        stats, name = stream.stats(), self.name(self.number + 1)
+        stream.restart(name)
         if stats.bytes_stored > stats.object_start:
             self._left.append((self.name(self.number), stats.object_start, stats.object_base))
         self.number += 1
-        return self.name(self.number)
+        warn("%s: going on in %s: %s", self.key, name, why)
 
     def receipt(self, stats: StreamStats) -> Receipt:
         """What stands where, once everything is stored."""

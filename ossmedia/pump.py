@@ -305,23 +305,20 @@ class Pump:
         self.changed.notify_all()
 
     def _next_generation(self, why: OssMediaError, number: int) -> None:
-        """Foreign bytes are neither built on nor overwritten: what OSS has not confirmed goes into
-        the next object. ``number``: of the one written to when the pump that says so began."""
+        """``number``: of the object written to when the pump that says why it must end began."""
         with self.lock:
             if number != self._generations.number:
                 return  # another thread has gone on already
             if isinstance(why, StreamFull) and self._on_full == "raise":
                 self._break(errors.ObjectTooLarge(f"{self._key}: {why}"))
                 return
-            stats = self._stream.stats()
             try:
-                self._stream.restart(self._generations.next_name())
+                self._generations.go_on(self._stream, why)
             except StreamBusy:
                 return  # another thread's exchange is under way; it will be told the same
             except (OssMediaError, OverflowError, ValueError) as error:
                 self._break(error)
                 return
-            warn("%s: going on in %s: %s", self._key, self._generations.go_on(stats), why)
             self._events += 1
             self.changed.notify_all()
 

@@ -16,7 +16,10 @@ from ossmedia import Bucket, Credentials, Retry, crc64
 from ossmedia.errors import StreamBroken
 
 BLOCK = 102_400
+UNBUFFERED = "ab, buffering=0"
 QUICK = Retry(attempts=8, base_s=0.0005, cap_s=0.002, give_up_after_s=30)
+
+MODES = ("wb", "xb", "ab", UNBUFFERED)
 
 # What goes wrong, for how many requests. Each leaves the upload able to finish.
 FAULTS = {
@@ -79,9 +82,9 @@ class Run:
             credentials=self._provide,
             retry=QUICK,
         )
-        self.writer = self.bucket.open(
-            self.key, mode, block_size=BLOCK, blocks=blocks, parallel=parallel, linger_s=0.001
-        )
+        blocked = {"block_size": BLOCK, "blocks": blocks, "parallel": parallel, "linger_s": 0.001}
+        options = {"buffering": 0} if mode == UNBUFFERED else blocked
+        self.writer = self.bucket.open(self.key, mode[:2], **options)
 
     def _provide(self) -> Credentials:
         self.renewals += 1
@@ -116,7 +119,7 @@ class Run:
 
     def drop(self) -> None:
         self.cloud.clear_faults()
-        self.writer.abort()
+        (self.writer.close if self.mode == UNBUFFERED else self.writer.abort)()
         self.bucket.close()
 
 
@@ -125,7 +128,7 @@ def run(cloud, seed: int) -> int:
     rng = random.Random(seed)
     play = Run(
         cloud,
-        rng.choice(["wb", "xb", "ab"]),
+        rng.choice(MODES),
         blocks=rng.choice([2, 3, 5]),
         parallel=rng.choice([1, 2, 3]),
     )

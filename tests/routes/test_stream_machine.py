@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from tests.routes.stream_model import BLOCK, FAULTS, Run, run
+from tests.routes.stream_model import BLOCK, FAULTS, MODES, Run, run
 
 
 def test_any_sequence_equals_the_model(oss_emulator):
@@ -13,7 +13,7 @@ def test_any_sequence_equals_the_model(oss_emulator):
         play = None
 
         @initialize(
-            mode=st.sampled_from(["wb", "xb", "ab"]),
+            mode=st.sampled_from(MODES),
             blocks=st.integers(2, 4),
             parallel=st.integers(1, 3),
         )
