@@ -23,6 +23,7 @@ KEY_ID, KEY_SECRET, TOKEN = "STS.bench", "bench-secret", "bench-token"
 BLOBS, STEP = 8, 1 << 20
 MODULES = {
     "ossmedia": ("bench.peers.own", "Own"),
+    "ossmedia writer": ("bench.peers.own", "Background"),
     "oss2": ("bench.peers.sdk", "Oss2"),
     "alibabacloud-oss-v2": ("bench.peers.sdk", "V2"),
     "boto3": ("bench.peers.s3", "Boto"),

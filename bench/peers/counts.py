@@ -39,8 +39,9 @@ CASES: tuple[tuple[str, Scenario, int, tuple[int, int], float], ...] = (
     ("camera frame of 22 KiB on average", CAMERA, 1, (480, 1440), 1),
     ("MiB of 16 MiB PUTs from memory", PUT, 16 * MIB, (1, 3), 1 / 16),
 )
-WHO = ("raw", "raw+v4+crc", "libcurl+v4+crc", "ossmedia", "obstore", "oss2", "alibabacloud-oss-v2")
-TLS_WHO = ("raw+crc", "libcurl+v4+crc", "ossmedia", "obstore")
+OWN = ("ossmedia", "ossmedia writer")
+WHO = ("raw", "raw+v4+crc", "libcurl+v4+crc", *OWN, "obstore", "oss2", "alibabacloud-oss-v2")
+TLS_WHO = ("raw+crc", "libcurl+v4+crc", *OWN, "obstore")
 REPEATS = 3  # of system calls: a slow reader makes a sender wait, and ask whether it may go on
 # ``rep movsb`` would count once a byte: copies are counted as vectors.
 TUNABLES = ":".join(f"glibc.cpu.x86_rep_{name}_threshold=1073741824" for name in ("movsb", "stosb"))
@@ -192,7 +193,7 @@ def table(place: Place, given: argparse.Namespace) -> Found:
     reasons: list[str] = []
     kinds = (
         ("instructions", instructions, WHO, ""),
-        ("instructions on aarch64", instructions_aarch64, ("ossmedia",), ""),
+        ("instructions on aarch64", instructions_aarch64, OWN, ""),
         ("system calls", system_calls, WHO, ""),
         ("system calls over TLS 1.3", system_calls, TLS_WHO, "aes"),
     )
