@@ -7,6 +7,11 @@ import signal
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# An example's time says more of the machine than of the code.
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:
