@@ -35,6 +35,7 @@ REPLACE, CREATE, APPEND = 0, 1, 2
 DONE, SENT, IDLE = 0, 1, 2
 PART_MIN = 102_400  # bytes: OSS's smallest part, so our smallest block
 PARTS_MAX = 10_000
+_append = lib.om_stream_append
 
 
 class Stream(Handle):
@@ -113,12 +114,17 @@ class Stream(Handle):
     def append(self, data: Buffer) -> None:
         """A stream with ``block_count`` 0: appends ``data`` in place, until OSS has confirmed it.
         After an error the same call goes on; other bytes are refused. One thread at a time."""
-        lent = data if type(data) is bytes else ffi.from_buffer(data)
+        handle = self._handle
+        if handle is None or self._forks != process.forks:
+            handle = self.handle()  # says what is wrong
+        if type(data) is bytes:
+            call(_append, handle, data, len(data))
+            return
+        lent = ffi.from_buffer(data)
         try:
-            call(lib.om_stream_append, self.handle(), lent, len(lent))
+            call(_append, handle, lent, len(lent))
         finally:
-            if lent is not data:
-                ffi.release(lent)
+            ffi.release(lent)
 
     def restart(self, key: str) -> None:
         """Appends: what is not yet acknowledged goes into the new object `key`."""

@@ -112,7 +112,9 @@ class Appender(io.RawIOBase):
         body = data if type(data) is bytes else body_of(data)
         size = len(body)
         with self._lock:
-            stream = self._open()
+            stream = self._stream
+            if stream is None or self._broken is not None:
+                raise self._refusal()
             if size > self._limit:
                 raise errors.ObjectTooLarge(
                     f"{self.name}: a write of {size} bytes, and an object ends at {self._limit}"
@@ -128,19 +130,19 @@ class Appender(io.RawIOBase):
             self._written += size
         return size
 
-    def _open(self) -> Stream:
+    def _refusal(self) -> Exception:
         if self._stream is None:
-            raise ValueError("I/O operation on closed file")
-        self._session.check_process()
-        if self._broken is not None:
-            why = str(self._broken) or type(self._broken).__name__
-            raise StreamBroken(f"{self.name}: gave up: {why}") from self._broken
-        return self._stream
+            return ValueError("I/O operation on closed file")
+        why = str(self._broken) or type(self._broken).__name__
+        refusal = StreamBroken(f"{self.name}: gave up: {why}")
+        refusal.__cause__ = self._broken
+        return refusal
 
     def _persist(
         self, error: BaseException | None, stream: Stream, step: Callable[[], object]
     ) -> None:
         """Repeats ``step`` after ``error`` until it is done or given up."""
+        self._session.check_process()
         failures, stored = Failures(), stream.stored()
         try:
             while error is not None:
@@ -227,7 +229,7 @@ class Appender(io.RawIOBase):
         self._check_open()
         return True
 
-    def readinto(self, buffer: Buffer, /) -> int:
+    def readinto(self, _buffer: Buffer, /) -> int:
         raise io.UnsupportedOperation("read")
 
     def tell(self) -> int:
