@@ -25,7 +25,7 @@ from bench.sink import ROOT, build_plugin
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CASES", "Count", "slope", "system_calls", "table"]
+__all__ = ["CASES", "slope", "system_calls", "table"]
 
 KIB, MIB = 1 << 10, 1 << 20
 TIMEOUT_S = 280
