@@ -126,6 +126,15 @@ typedef struct om_answer {
                                     whose headers do not fit is OM_E_PROTOCOL */
 } om_answer;
 
+/* What om_store_put is given beside an object's key and bytes, and what it gives back. */
+typedef struct om_put {
+    const char *headers;         /* "Name: value\n" lines, or NULL */
+    void *out;                   /* room for the answer's body, or NULL */
+    uint64_t out_size;
+    om_error err;
+    om_answer answer;
+} om_put;
+
 typedef struct om_stats {
     uint64_t bytes_taken;   /* given by om_stream_give or om_stream_append */
     uint64_t bytes_stored;  /* acknowledged by OSS, CRC checked */
@@ -208,13 +217,13 @@ int om_store_exchange(om_store *store, const char *method, const char *key, cons
 /* One PutObject, as om_store_exchange makes it, and the comparison of its CRC-64 with OSS's.
  * `key_len`: bytes of the key without the NUL at its end; one with a NUL in it is refused.
  *
- * Returns  answer->head_len, and `answer` is filled; else OM_E_*, and `err`; OM_E_CRC: OSS holds
- *          other bytes or, with verify_crc, did not say.
- * Memory   as om_store_exchange.
+ * Returns  bytes of put->answer from sent_len on, to the end of its header lines, and put->answer
+ *          is filled; else OM_E_*, and put->err; OM_E_CRC: OSS holds other bytes or, with
+ *          verify_crc, did not say.
+ * Memory   as om_store_exchange. `put` may be used again: what is given in it stays.
  */
-int om_store_put(om_store *store, const char *key, size_t key_len, const char *headers,
-                 const void *body, uint64_t body_len, void *out, uint64_t out_size,
-                 om_answer *answer, om_error *err) OM_NODISCARD;
+int om_store_put(om_store *store, const char *key, size_t key_len, const void *body,
+                 uint64_t body_len, om_put *put) OM_NODISCARD;
 
 /* Closes idle connections; the store stays usable. Call it in the child after fork(). */
 void om_store_drop_connections(om_store *store);

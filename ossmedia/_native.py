@@ -13,7 +13,7 @@ from ossmedia.libssl import libssl_hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
     from typing_extensions import Buffer
 
@@ -38,11 +38,9 @@ ADDRESS_HOST, ADDRESS_PATH, ADDRESS_CNAME = 0, 1, 2
 _NO_BODY = ffi.NULL
 _METHODS = {name: name.encode() for name in ("GET", "HEAD", "PUT", "POST", "DELETE")}
 # Looked up once: a small request notices each look.
-_exchange, _put = lib.om_store_exchange, lib.om_store_put
+_exchange, put_call = lib.om_store_exchange, lib.om_store_put
 _errors: list[Any] = []  # memory for them, used again
 _unpack, _FIELDS_SIZE = FIELDS.unpack_from, FIELDS.size
-_encode = str.encode
-_SENT = _FIELDS_SIZE - 16  # where sent_len and sent_crc64 begin, the last of them
 
 
 def text_of(field: Any) -> str:
@@ -66,7 +64,7 @@ def _service(err: Any, message: str) -> errors.ServiceError:
     return error
 
 
-def _raise(code: int, err: Any) -> None:
+def _raise(code: int, err: Any) -> NoReturn:
     """Turns a negative code into its exception; the one converter."""
     message = text_of(err.message)
     if code in (lib.OM_E_ARG, lib.OM_E_STATE):
@@ -133,6 +131,19 @@ def _memory() -> tuple[Any, Any, Any]:
     """For one exchange: an answer, a window on its bytes, an error."""
     filled = ffi.new("om_answer *")
     return filled, ffi.buffer(filled), ffi.new("om_error *")
+
+
+def put_memory() -> tuple[Any, Any]:
+    """For one put: an om_put, and a window on what ``model.stored`` takes."""
+    put = ffi.new("om_put *")
+    told = ffi.addressof(put.answer, "sent_len")
+    size = ffi.sizeof("om_answer") - ffi.offsetof("om_answer", "sent_len")
+    return put, ffi.buffer(told, size)
+
+
+def put_failed(code: int, put: Any) -> NoReturn:
+    """Raises what ``put_call`` answered."""
+    _raise(code, put.err)
 
 
 class Handle:
@@ -217,8 +228,9 @@ class Store(Handle):
         out = ffi.new("om_store **")
         call(lib.om_store_new, out, config)
         self._handle = ffi.gc(out[0], lib.om_store_free)
-        # Memory for one exchange each; pop and append are atomic.
+        # Memory for one exchange, one put each; pop and append are atomic.
         self._spare: list[tuple[Any, Any, Any]] = []
+        self.spare_puts: list[tuple[Any, Any]] = []
         self._token_size = 0
 
     def set_credentials(self, credentials: Credentials) -> None:
@@ -254,39 +266,27 @@ class Store(Handle):
             errors.OssMediaError: see errors.py; ValueError, TypeError: a field that must not go
                 out.
         """
-        handle, spare = self._handle, self._spare
-        if handle is None:
-            handle = self.handle()  # says what is wrong
-        key_c = _encode(key)
-        headers_c = c_text("headers", headers) if headers else b""
-        plain = type(body) is bytes
-        body_c: Any = body if plain else ffi.from_buffer(body)
+        handle = self._handle or self.handle()  # which says what is wrong
+        key_c = c_text("key", key)
+        lines = ffi.new("char[]", c_text("headers", headers)) if headers else ffi.NULL
+        body_c: Any = body if type(body) is bytes else ffi.from_buffer(body)
         out_c = _NO_BODY if out is None else ffi.from_buffer(out, require_writable=True)
         try:
-            memory = spare.pop()
+            memory = self.spare_puts.pop()
         except IndexError:
-            memory = _memory()
-        filled, window, err = memory
+            memory = put_memory()
+        put, window = memory
+        put.headers, put.out, put.out_size = lines, out_c, 0 if out is None else len(out_c)
         try:
-            rc = _put(
-                handle,
-                key_c,
-                len(key_c),
-                headers_c,
-                body_c,
-                len(body_c),
-                out_c,
-                0 if out is None else len(out_c),
-                filled,
-                err,
-            )
+            rc = put_call(handle, key_c, len(key_c), body_c, len(body_c), put)
             if rc < 0:
-                _raise(rc, err)
-            told: bytes = window[_SENT : _FIELDS_SIZE + rc]
+                _raise(rc, put.err)
+            told: bytes = window[:rc]
             return told
         finally:
-            spare.append(memory)
-            if not plain:  # why: see ``transfer``
+            put.headers, put.out, put.out_size = ffi.NULL, ffi.NULL, 0
+            self.spare_puts.append(memory)
+            if type(body) is not bytes:  # why: see ``transfer``
                 ffi.release(body_c)
             if out is not None:
                 ffi.release(out_c)

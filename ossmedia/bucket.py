@@ -18,7 +18,7 @@ from ossmedia.session import Session
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from typing import Any, Literal, NoReturn, Self, overload
+    from typing import Any, Literal, NoReturn, Self, Unpack, overload
 
     from typing_extensions import Buffer
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ossmedia.clock import Clock
     from ossmedia.hls import Recorder
     from ossmedia.model import Credentials, ObjectStat, Receipt
+    from ossmedia.put import PutOptions
     from ossmedia.reader import Reader
     from ossmedia.retry import Retry
     from ossmedia.spool import Spool
@@ -120,7 +121,7 @@ class Bucket:
             "parallel": between("parallel", parallel, 1, 64),
         }
         from ossmedia._native import Store
-        from ossmedia.put import body_of, put_object
+        from ossmedia.put import plain_put, put
 
         self._store = Store(
             endpoint=self._address.endpoint,
@@ -136,10 +137,10 @@ class Bucket:
         )
         self._verify_crc = verify_crc
         self._closed = False
-        # Here, not in put(): an import statement costs a small request a tenth of all.
-        self._body_of, self._put_object = body_of, put_object
+        self._put = put  # from here: an import statement costs a small request a tenth of all
         self._session = Session(self._store, renewer, retry, clock, chance)
         self._spool = spool
+        self._plain = plain_put(self._session) if spool is None else None
         if spool is not None:
             spool.attach(self.name, self._session, parallel, verify_crc)
 
@@ -249,40 +250,22 @@ class Bucket:
         least = self._writing["block_size"]
         return copy_file(path, lambda **how: self.open(key, mode, **named, **how), least, progress)
 
-    def put(
-        self,
-        key: str,
-        data: Buffer,
-        *,
-        content_type: str = "",
-        metadata: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        overwrite: bool = True,
-        replaceable: bool = False,
-        timeout_s: float | None = None,
-    ) -> Receipt | None:
+    def put(self, key: str, data: Buffer, **options: Unpack[PutOptions]) -> Receipt | None:
         """Stores bytes in memory with one PutObject; see ``ossmedia.put.put_object``. None with a
         spool: it has them on stable storage; see ``Spool.put`` for ``replaceable``.
 
         Args:
-            data: at most 5 GiB, read in place. content_type, metadata, headers: of the object.
-            overwrite: False: an object that is there stays, ObjectExists is raised.
-            timeout_s: tries go on for so long; None: for ``Retry.attempts`` tries.
+            data: at most 5 GiB, read in place.
+            options: content_type, metadata, headers: of the object. overwrite: False: an object
+                that is there stays, ObjectExists is raised. timeout_s: tries go on for so long;
+                None: for ``Retry.attempts`` tries.
         """
-        if self._closed:
-            self._check()
-        given = content_type or metadata or headers
-        lines = header_lines(content_type, metadata, headers) if given else ""
-        if timeout_s is not None:
-            milliseconds("timeout_s", timeout_s)
-        check_key(key)
-        body = data if type(data) is bytes and len(data) < MIB else self._body_of(data)
-        if self._spool is None:
-            return self._put_object(self._session, key, body, lines, overwrite, timeout_s)
+        if not options and type(data) is bytes and self._plain is not None:
+            receipt = self._plain(key, data)
+            if receipt is not None:
+                return receipt
         self._check()
-        how: dict[str, Any] = {"overwrite": overwrite, "timeout_s": timeout_s}
-        self._spool.put(self.name, key, body, headers=lines, replaceable=replaceable, **how)
-        return None
+        return self._put(self._session, self._spool, self.name, key, data, **options)
 
     def record_hls(self, prefix: str, mode: str = "live", **options: Any) -> Recorder:
         """Records frames as HLS below ``prefix``; see ``ossmedia.hls.Recorder`` for the options."""
@@ -374,6 +357,7 @@ class Bucket:
         if self._closed:
             return
         self._closed = True
+        self._plain = None
         try:
             self._session.check_process()
         except ValueError:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ossmedia.clock import Clock
 
-__all__ = ["EnvironmentCredentials", "Renewer", "StaticCredentials"]
+__all__ = ["EnvironmentCredentials", "Held", "Renewer", "StaticCredentials"]
 
 _FAMILIES = (
     ("OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET", "OSS_SESSION_TOKEN"),
@@ -42,6 +42,9 @@ _FAMILIES = (
 _PAUSE = Retry(
     base_s=1.0, cap_s=60.0
 )  # between calls of a failing provider while the old credentials last
+
+
+_NEVER = float("inf")  # on the monotonic clock
 
 
 class StaticCredentials:
@@ -107,20 +110,28 @@ class EnvironmentCredentials:
         return "EnvironmentCredentials()"
 
 
-class _Held:
-    """Credentials in use: until when they live and when to renew them, on the monotonic clock."""
+class Held:
+    """Credentials in use: until when they live and when to renew them, on the monotonic clock.
 
-    __slots__ = ("credentials", "endless", "refresh_at", "refused", "share", "until")
+    While they are ``endless`` or ``steady_until`` has not come, they are the ones to use and nobody
+    is to be asked; ``dropped`` ones, refused or replaced, are neither.
+    """
+
+    __slots__ = (
+        *("credentials", "dropped", "endless", "refresh_at", "share", "steady_until"),
+        "until",
+    )
 
     def __init__(self, credentials: Credentials, share: float) -> None:
         self.credentials = credentials
         self.share = share
-        self.refused = self.endless = False
+        self.dropped = self.endless = False
         self.refresh_at: float | None = None
         self.until: float | None = None
+        self.steady_until = -_NEVER
 
     def count(self, now: float, monotonic: float, arrived: float) -> None:
-        """Sets both times from what the wall clock says now; ``arrived`` is the monotonic time of
+        """Sets the times from what the wall clock says now; ``arrived`` is the monotonic time of
         receipt."""
         hint, expires_at = self.credentials.refresh_after_s, self.credentials.expires_at
         self.until = None if expires_at is None else monotonic + (expires_at - now)
@@ -129,7 +140,18 @@ class _Held:
             by_life = arrived + (self.until - arrived) * self.share
             late = self.until if hint is not None else by_life
             self.refresh_at = late if self.refresh_at is None else min(self.refresh_at, late)
-        self.endless = self.refresh_at is None
+        self._settle()
+
+    def drop(self) -> None:
+        self.dropped = True
+        self._settle()
+
+    def _settle(self) -> None:
+        self.endless = self.refresh_at is None and not self.dropped
+        if self.dropped or self.refresh_at is None:
+            self.steady_until = -_NEVER
+        else:
+            self.steady_until = min(self.refresh_at, _NEVER if self.until is None else self.until)
 
 
 class Renewer:
@@ -159,10 +181,11 @@ class Renewer:
         self._flight = allocate_lock()  # held while the provider runs
         self._flyer = 0  # the thread that holds it
         self._flights = 0
+        self._changing = allocate_lock()  # one at a time: a new count must not undo a drop
         self._failed: CredentialsError | None = None  # outcome of the last flight
         self._failures = 0
         self._pause_until = 0.0
-        self._held: _Held | None = None
+        self.held: Held | None = None
         self._arrived = 0.0
         self._seconds_ahead: float | None = None
         self.suspect: Credentials | None = None
@@ -172,9 +195,9 @@ class Renewer:
         """Tells how far the service's clock is ahead of this machine's; the life is counted
         anew."""
         self._seconds_ahead = seconds_ahead
-        held = self._held
-        if held is not None:
-            held.count(self._now(), self._clock.monotonic(), self._arrived)
+        with self._changing:
+            if self.held is not None:
+                self.held.count(self._now(), self._clock.monotonic(), self._arrived)
 
     def current(self, force_after: Credentials | None = None) -> Credentials:
         """The credentials to use now.
@@ -192,11 +215,10 @@ class Renewer:
                 and nothing valid is left. Not retryable when it cannot change: a ``Credentials``
                 value that is over.
         """
-        held = self._held
-        if held is not None and force_after is None and held.endless and not held.refused:
-            return held.credentials
+        held = self.held
         if held is not None and force_after is not None and held.credentials == force_after:
-            held.refused = True
+            with self._changing:
+                held.drop()
         if held is not None and not self._due(held):
             return held.credentials
         if self._flyer == get_ident():
@@ -218,7 +240,7 @@ class Renewer:
     def _fly(self, flights: int) -> Credentials:
         """With the flight lock held: takes what another thread brought meanwhile, or asks the
         provider."""
-        held = self._held
+        held = self.held
         if (
             self._flights != flights
         ):  # another thread flew while this one waited: its outcome is ours
@@ -255,7 +277,7 @@ class Renewer:
         if not isinstance(fresh, Credentials):
             name = type(fresh).__name__
             raise CredentialsError(f"the credentials provider returned {name}, not Credentials")
-        held = _Held(fresh, 0.70 + 0.10 * self._random())
+        held = Held(fresh, 0.70 + 0.10 * self._random())
         arrived = self._clock.monotonic()
         held.count(self._now(), arrived, arrived)
         if held.until is not None and held.until <= arrived:
@@ -267,7 +289,10 @@ class Renewer:
             )
         self.suspect = None
         self._arrived = arrived
-        self._held = held
+        with self._changing:
+            if self.held is not None:
+                self.held.drop()
+            self.held = held
         self.latest = fresh
         return fresh
 
@@ -288,14 +313,16 @@ class Renewer:
     def _now(self) -> float:
         return self._clock.now() + (self._seconds_ahead or 0.0)
 
-    def _valid(self, held: _Held) -> bool:
-        return not held.refused and (held.until is None or self._clock.monotonic() < held.until)
+    def _valid(self, held: Held) -> bool:
+        return not held.dropped and (held.until is None or self._clock.monotonic() < held.until)
 
-    def _due(self, held: _Held) -> bool:
+    def _due(self, held: Held) -> bool:
         """Whether to ask the provider now; a failing one is left alone for a while if the old
         credentials last."""
+        if held.endless:
+            return False
         now = self._clock.monotonic()
-        if held.refused or (held.until is not None and now >= held.until):
+        if held.dropped or (held.until is not None and now >= held.until):
             return True
         if held.refresh_at is None or now < held.refresh_at:
             return False

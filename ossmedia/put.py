@@ -10,19 +10,56 @@ from __future__ import annotations
 
 from sys import byteorder
 
+from ossmedia import process
+from ossmedia._native import put_call, put_failed, put_memory
+from ossmedia.address import check_key
+from ossmedia.arguments import milliseconds
 from ossmedia.errors import ObjectExists, OssMediaError
+from ossmedia.headers import header_lines
 from ossmedia.model import Receipt, new_receipt, set_late, stored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, Protocol, TypedDict
+
     from typing_extensions import Buffer
 
+    from ossmedia.model import Credentials
     from ossmedia.session import Session
 
-__all__ = ["LARGEST", "body_of", "callback_room", "put_object"]
+    class Spooling(Protocol):
+        """What keeps an object on the disk first."""
+
+        def put(
+            self,
+            bucket: str,
+            key: str,
+            data: bytes | memoryview,
+            *,
+            headers: str,
+            overwrite: bool,
+            replaceable: bool,
+            timeout_s: float | None,
+        ) -> None: ...
+
+    class PutOptions(TypedDict, total=False):
+        """What ``put`` takes beside a key and bytes."""
+
+        content_type: str
+        metadata: Mapping[str, str] | None
+        headers: Mapping[str, str] | None
+        overwrite: bool
+        replaceable: bool
+        timeout_s: float | None
+
+
+__all__ = ["LARGEST", "body_of", "callback_room", "plain_put", "put", "put_object"]
 
 LARGEST = 5 << 30  # bytes: OSS's limit of one PutObject
 CALLBACK_ANSWER = 1 << 16  # bytes of a callback's answer that are taken
+
+encoded = str.encode  # which refuses everything but a str
 
 
 def body_of(data: Buffer) -> bytes | memoryview:
@@ -42,6 +79,41 @@ def body_of(data: Buffer) -> bytes | memoryview:
     return view
 
 
+def put(
+    session: Session,
+    spool: Spooling | None,
+    bucket: str,
+    key: str,
+    data: Buffer,
+    /,
+    *,
+    content_type: str = "",
+    metadata: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    overwrite: bool = True,
+    replaceable: bool = False,
+    timeout_s: float | None = None,
+) -> Receipt | None:
+    """``Bucket.put`` with all its options, checked before a byte goes out."""
+    lines = header_lines(content_type, metadata, headers)
+    if timeout_s is not None:
+        milliseconds("timeout_s", timeout_s)
+    check_key(key)
+    body = body_of(data)
+    if spool is None:
+        return put_object(session, key, body, lines, overwrite, timeout_s)
+    spool.put(
+        bucket,
+        key,
+        body,
+        headers=lines,
+        overwrite=overwrite,
+        replaceable=replaceable,
+        timeout_s=timeout_s,
+    )
+    return None
+
+
 def put_object(
     session: Session,
     key: str,
@@ -49,6 +121,7 @@ def put_object(
     headers: str = "",
     overwrite: bool = True,
     timeout_s: float | None = None,
+    tried: int = 0,
 ) -> Receipt:
     """Stores an object; repeated as ``Retry`` says.
 
@@ -58,6 +131,7 @@ def put_object(
         overwrite: False: an object that is there stays, ObjectExists is raised; but not if it has
             the very same bytes: it is taken for ours.
         timeout_s: tries go on for so long; None: ``retry.attempts`` tries.
+        tried: tries that were made and failed.
 
     Raises:
         OssMediaError: the last try's. ValueError, TypeError: a key or body that must not go out.
@@ -66,26 +140,95 @@ def put_object(
         headers += "x-oss-forbid-overwrite: true\n"
     room = callback_room(headers) if headers else None
     end = None if timeout_s is None else session.clock.monotonic() + timeout_s
-    attempt, used = 0, None
+    used = None
     while True:
         try:
             used = session.ready()
-            told = session.store.put(key, headers, body, room)
-            receipt = new_receipt(Receipt)  # ``stored``, without the price of one more call
-            set_late(receipt, (key, attempt + 1, told))
-            return receipt
-        except ObjectExists:
-            ours = _ours(session, key, body, attempt + 1)  # the network may deliver a request twice
-            if ours is None:
-                raise
-            return ours
+            return stored(key, tried + 1, session.store.put(key, headers, body, room))
         except OssMediaError as error:
-            attempt += 1
-            over = end is None and attempt >= session.retry.attempts
-            delay = None if over else session.recover(error, attempt, used)
-            if delay is None or (end is not None and session.clock.monotonic() + delay >= end):
+            tried += 1
+            then = _after(session, key, body, error, tried, used, end)
+            if then is None:
                 raise
-        session.clock.sleep(delay)
+        if isinstance(then, Receipt):
+            return then
+        session.clock.sleep(then)
+
+
+def _after(
+    session: Session,
+    key: str,
+    body: Buffer,
+    error: OssMediaError,
+    tried: int,
+    used: Credentials | None,
+    end: float | None,
+) -> Receipt | float | None:
+    """What follows a failed try: the object's receipt, if it is ours all the same; seconds to wait
+    before another try; or None, nothing. It does not raise ``error`` itself: a frame that is in its
+    traceback and holds it would keep the body in memory."""
+    if isinstance(error, ObjectExists):
+        return _ours(session, key, body, tried)  # the network may deliver a request twice
+    over = end is None and tried >= session.retry.attempts
+    delay = None if over else session.recover(error, tried, used)
+    late = delay is not None and end is not None and session.clock.monotonic() + delay >= end
+    return None if late else delay
+
+
+def plain_put(session: Session) -> Callable[[str, bytes], Receipt | None]:
+    """``put_object`` of bytes without options as one Python frame, for a store that stays open as
+    long as it is called: of a small request, Python is the dearest part.
+
+    Returns:
+        A function of key and body. It gives None, and nothing was sent, wherever more is to be done
+        or to be said first: ``put_object`` does.
+    """
+    forks, clock, spare = process.forks, session.clock, session.store.spare_puts
+    handle = session.store.handle()
+
+    def put(key: str, body: bytes) -> Receipt | None:
+        held = session.held
+        if held is None or process.forks != forks:
+            return None
+        if not held.endless and clock.monotonic() >= held.steady_until:
+            return None
+        try:
+            key_c = encoded(key)
+        except (TypeError, UnicodeEncodeError):
+            return None
+        try:
+            memory = spare.pop()
+        except IndexError:
+            memory = put_memory()
+        room, window = memory
+        rc = put_call(handle, key_c, len(key_c), body, len(body), room)
+        if rc < 0:
+            return _failed(session, key, body, held.credentials, rc, room)
+        told = window[:rc]
+        spare.append(memory)
+        receipt = new_receipt(Receipt)  # ``stored``, without the price of one more call
+        set_late(receipt, (key, 1, told))
+        return receipt
+
+    return put
+
+
+def _failed(
+    session: Session, key: str, body: bytes, used: Credentials, code: int, room: Any
+) -> Receipt | None:
+    """The rest of ``plain_put`` when its one try failed."""
+    try:
+        put_failed(code, room)
+    except ValueError:
+        return None  # refused before a byte was sent
+    except OssMediaError as error:
+        then = _after(session, key, body, error, 1, used, None)
+        if then is None:
+            raise
+    if isinstance(then, Receipt):
+        return then
+    session.clock.sleep(then)
+    return put_object(session, key, body, tried=1)
 
 
 def callback_room(headers: str) -> bytearray | None:

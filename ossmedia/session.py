@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ossmedia._native import Store
     from ossmedia.answer import Answer
     from ossmedia.clock import Clock
-    from ossmedia.credentials import Renewer
+    from ossmedia.credentials import Held, Renewer
     from ossmedia.model import Credentials
 
 __all__ = ["Session"]
@@ -80,6 +80,7 @@ class Session:
         self._asking = allocate_lock()  # held while the service is asked for the time
         self._corrections = 0
         self._set: Credentials | None = None
+        self.held: Held | None = None  # on the store; while it is steady, ``ready`` has no work
         self._mine = _Mine()
         self._forks = process.forks
 
@@ -106,8 +107,18 @@ class Session:
         Raises:
             CredentialsError: there are no valid ones. ValueError: after fork().
         """
-        if process.forks != self._forks:
-            self.check_process()
+        held = self.held
+        if (
+            held is not None
+            and process.forks == self._forks
+            and (held.endless or self.clock.monotonic() < held.steady_until)
+        ):
+            return held.credentials
+        return self._settled()
+
+    def _settled(self) -> Credentials:
+        """``ready``, where more than a look is needed."""
+        self.check_process()
         corrections = self._corrections
         try:
             mine = self.renewer.current()
@@ -123,6 +134,11 @@ class Session:
                 if latest != self._set:
                     self.store.set_credentials(latest)
                     self._set = latest
+        held = self.renewer.held
+        with self._lock:
+            # After a correction of the clock each request is to be counted.
+            if held is not None and held.credentials == self._set and not self._corrections:
+                self.held = held
         return mine
 
     def _ask_time(self, corrections: int) -> bool:
@@ -141,6 +157,7 @@ class Session:
             with self._lock:
                 self.store.set_credentials(suspect)
                 self._set = suspect
+                self.held = None
             try:
                 self.store.exchange("GET", "", "location", out=bytearray(4096))
             except ClockSkew as skew:
@@ -155,7 +172,9 @@ class Session:
         log("info", "this machine's clock is %d s off the service's; signing is corrected", ahead)
         self.store.set_clock(ahead)
         self.renewer.set_clock(ahead)
-        self._corrections += 1
+        with self._lock:
+            self._corrections += 1
+            self.held = None
 
     def recover(
         self, error: BaseException, attempt: int, used: Credentials | None = None

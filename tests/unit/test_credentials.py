@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -180,6 +181,33 @@ def test_the_issuers_hint_comes_before_the_share_of_life(clock: FakeClock, issue
     clock.forward(2)
     keeper.current()
     assert issuer.calls == 2
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("ahead", [None, -900.0, 500.0])
+@given(st.none() | st.floats(-10, 3000), st.none() | st.floats(1, 2000), st.floats(0, 4000))
+def test_credentials_are_steady_as_long_as_nobody_is_to_be_asked(
+    refused: bool, ahead: float | None, hint: float | None, life: float | None, at: float
+) -> None:
+    clock = FakeClock()
+    issuer = Issuer(clock, life)
+    issuer.hint = hint
+    renewer = Renewer(issuer, clock)
+    given = renewer.current()
+    held = renewer.held
+    assert held is not None
+    if ahead is not None:
+        renewer.set_clock(ahead)
+    if refused:
+        issuer.failure = OSError("down")
+        with pytest.raises(CredentialsError):
+            renewer.current(force_after=given)
+    clock.forward(at)
+    steady = held.endless or clock.mono < held.steady_until
+    before = issuer.calls
+    with contextlib.suppress(CredentialsError):
+        renewer.current()
+    assert steady == (issuer.calls == before)
 
 
 def test_without_an_end_the_provider_is_asked_once(clock: FakeClock) -> None:

@@ -374,6 +374,75 @@ def test_what_a_stream_asks() -> None:
     assert session.recover(ValueError("ours"), 1) is None
 
 
+class Asked(Renewer):
+    """Counts how often it is asked."""
+
+    times = 0
+
+    def current(self, force_after: Credentials | None = None) -> Credentials:
+        self.times += 1
+        return super().current(force_after)
+
+
+@pytest.mark.parametrize(("life", "steady_s"), [(None, 1e9), (1000.0, 749.0)])
+def test_while_nothing_is_due_nobody_is_asked(life: float | None, steady_s: float) -> None:
+    clock, store = FakeClock(), FakeStore()
+    end = None if life is None else START + life
+    asked = Asked(lambda: Credentials("STS.1", "s", "t", end), clock, lambda: 0.5)
+    session = Session(store, asked, clock=clock)
+    first = session.ready()
+    clock.mono = steady_s
+    assert session.ready() is first
+    assert asked.times == 1
+    clock.mono += 2.0
+    session.ready()
+    assert asked.times == (1 if life is None else 2)
+    assert len(store.credentials) == 1
+
+
+def test_what_another_session_renewed_is_set_before_the_next_request() -> None:
+    store, clock, issuer = FakeStore(), FakeClock(), Issuer()
+    renewer = Renewer(issuer, clock)
+    one, other = (Session(store, renewer, clock=clock) for _ in range(2))
+    old = one.ready()
+    other.prepare()
+    assert other.recover(expired(), 1) == 0.0
+    fresh = one.ready()
+    assert fresh != old
+    assert store.credentials[-1] == fresh
+
+
+def test_while_a_renewal_fails_the_old_ones_go_on_and_the_new_ones_come_at_once() -> None:
+    store, clock = FakeStore(), FakeClock()
+    answers: list[object] = [Credentials("STS.1", "s", "t", START + 1000), OSError("down")]
+    answers.append(Credentials("STS.2", "s", "t", START + 9000))
+
+    def provider() -> object:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    session = make(store, provider, clock)
+    clock.mono, used = 0.0, [session.ready().access_key_id]
+    for moment in (800.0, 800.1, 999.0):
+        clock.mono = moment
+        used.append(session.ready().access_key_id)
+    assert used == ["STS.1", "STS.1", "STS.1", "STS.2"]
+    assert [c.access_key_id for c in store.credentials] == ["STS.1", "STS.2"]
+
+
+def test_after_a_correction_of_the_clock_each_request_is_counted() -> None:
+    session = make(FakeStore())
+    session.prepare()
+    assert session.recover(skew(START + 5000), 1) == 0.0
+    for _ in range(2):
+        session.prepare()
+    assert session.recover(skew(START + 9000), 1) == 0.0, "not the answer to a correction"
+    session.prepare()
+    assert session.recover(skew(START + 9000), 1) is None
+
+
 def in_child(work: Callable[[], object]) -> int:
     pid = os.fork()
     if pid == 0:
@@ -393,6 +462,7 @@ def test_a_child_process_is_refused() -> None:
     assert in_child(session.prepare) == 0
     assert in_child(lambda: session.call("GET", "k")) == 0
     assert session.call("GET", "k") == "a"
+    assert in_child(session.ready) == 0, "its credentials are on the store by now"
 
 
 def test_the_log_holds_no_secret(caplog: pytest.LogCaptureFixture) -> None:
