@@ -17,10 +17,11 @@ RESULTS = BUILD / "results"
 # instructions, which would be qemu's own.
 PARTS = {
     "core": (
-        *("unit/address", "unit/bucket", "unit/capture_time", "unit/clock", "unit/credentials"),
-        *("unit/errors", "unit/headers", "unit/listing", "unit/model", "unit/native"),
-        *("unit/policy", "unit/put", "unit/reader", "unit/retry", "unit/session"),
-        *("unit/writer", "unit/terminal", "unit/cli"),
+        *("unit/address", "unit/answer_xml", "unit/appender", "unit/bucket", "unit/capture_time"),
+        *("unit/cli", "unit/clock", "unit/credentials", "unit/errors", "unit/headers"),
+        *("unit/listing", "unit/model", "unit/native", "unit/policy", "unit/pump_stay"),
+        *("unit/put", "unit/put_plain", "unit/put_receipt", "unit/reader", "unit/retry"),
+        *("unit/session", "unit/terminal", "unit/writer"),
     ),
     "upload": (
         *("unit/app_server", "unit/app_server_certificates", "unit/checkpoint"),
@@ -28,13 +29,16 @@ PARTS = {
         *("unit/upload", "unit/vod", "unit/vod_api", "unit/vod_tickets"),
     ),
     "hls": (
-        *("unit/access_units", "unit/clocked", "unit/hls", "unit/hls_keys", "unit/hls_queue"),
-        *("unit/hls_rules", "unit/hls_spool", "unit/hls_trouble", "unit/playlist"),
-        *("unit/segments", "unit/ts", "unit/hls_commands"),
+        *("unit/access_units", "unit/clocked", "unit/hls", "unit/hls_bad_frames"),
+        *("unit/hls_commands", "unit/hls_keys", "unit/hls_queue", "unit/hls_rules"),
+        *("unit/hls_spool", "unit/hls_trouble", "unit/picture_order", "unit/playlist"),
+        *("unit/playlist_object", "unit/segments", "unit/ts"),
     ),
     "spool": (
         *("unit/spool", "unit/spool_blocks", "unit/spool_commands", "unit/spool_commit"),
-        *("unit/spool_policy", "unit/spool_recovery", "routes/spool", "routes/spool_obstacles"),
+        *("unit/spool_dead_disk", "unit/spool_folder", "unit/spool_news", "unit/spool_policy"),
+        *("unit/spool_reading", "unit/spool_recovery", "unit/spool_refused"),
+        *("routes/spool", "routes/spool_obstacles"),
     ),
     "routes": (
         *("routes/frame", "routes/foreign_bytes", "routes/https", "routes/exit"),

@@ -25,6 +25,7 @@ from sanitizers import BIN, BUILD, ROOT, run
 # What moves bytes through the core.
 NEAR_THE_CORE = (
     "tests/unit/test_native.py",
+    "tests/unit/test_appender.py",
     "tests/unit/test_put.py",
     "tests/unit/test_reader.py",
     "tests/unit/test_writer.py",
@@ -183,6 +184,8 @@ def write_python(real: Path, part: str) -> Path:
     lines += [f'exec -a "$0" {real.resolve()} "$@"']
     script.write_text("#!/bin/bash\n" + "\n".join(lines) + "\n")
     script.chmod(0o755)
+    command = real.with_name("ossmedia")
+    command.write_text(command.read_text().replace(f"#!{real}\n", f"#!{script}\n"))
     (site / "sitecustomize.py").write_text(
         dedent(f"""\
             import os
