@@ -18,7 +18,7 @@ from ossmedia.session import Session
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from typing import Any, Literal, NoReturn, Self, Unpack, overload
+    from typing import Any, Literal, NoReturn, Self, overload
 
     from typing_extensions import Buffer
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ossmedia.clock import Clock
     from ossmedia.hls import Recorder
     from ossmedia.model import Credentials, ObjectStat, Receipt
-    from ossmedia.put import PutOptions
     from ossmedia.reader import Reader
     from ossmedia.retry import Retry
     from ossmedia.spool import Spool
@@ -38,9 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Bucket"]
 
 MODES = ("rb", "wb", "xb", "ab")
-MIB = 1 << 20
-LARGEST_BLOCK = 1 << 30
-LONGEST_URL_S = 604_800
+MIB, LARGEST_BLOCK, LONGEST_URL_S = 1 << 20, 1 << 30, 604_800
 _METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
 
 
@@ -121,7 +118,7 @@ class Bucket:
             "parallel": between("parallel", parallel, 1, 64),
         }
         from ossmedia._native import Store
-        from ossmedia.put import plain_put, put
+        from ossmedia.put import plain_put
 
         self._store = Store(
             endpoint=self._address.endpoint,
@@ -137,7 +134,6 @@ class Bucket:
         )
         self._verify_crc = verify_crc
         self._closed = False
-        self._put = put  # from here: an import statement costs a small request a tenth of all
         self._session = Session(self._store, renewer, retry, clock, chance)
         self._spool = spool
         self._plain = plain_put(self._session) if spool is None else None
@@ -250,22 +246,43 @@ class Bucket:
         least = self._writing["block_size"]
         return copy_file(path, lambda **how: self.open(key, mode, **named, **how), least, progress)
 
-    def put(self, key: str, data: Buffer, **options: Unpack[PutOptions]) -> Receipt | None:
+    def put(
+        self,
+        key: str,
+        data: Buffer,
+        *,
+        content_type: str = "",
+        metadata: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        overwrite: bool = True,
+        replaceable: bool = False,
+        timeout_s: float | None = None,
+    ) -> Receipt | None:
         """Stores bytes in memory with one PutObject; see ``ossmedia.put.put_object``. None with a
         spool: it has them on stable storage; see ``Spool.put`` for ``replaceable``.
 
         Args:
-            data: at most 5 GiB, read in place.
-            options: content_type, metadata, headers: of the object. overwrite: False: an object
-                that is there stays, ObjectExists is raised. timeout_s: tries go on for so long;
-                None: for ``Retry.attempts`` tries.
+            data: at most 5 GiB, read in place. content_type, metadata, headers: of the object.
+            overwrite: False: an object that is there stays, ObjectExists is raised.
+            timeout_s: tries go on for so long; None: for ``Retry.attempts`` tries.
         """
-        if not options and type(data) is bytes and self._plain is not None:
+        named = content_type or metadata or headers
+        if not named and overwrite and timeout_s is None and type(data) is bytes and self._plain:
             receipt = self._plain(key, data)
             if receipt is not None:
                 return receipt
+        from ossmedia.put import body_of, put_object
+
         self._check()
-        return self._put(self._session, self._spool, self.name, key, data, **options)
+        lines = header_lines(content_type, metadata, headers)
+        if timeout_s is not None:
+            milliseconds("timeout_s", timeout_s)
+        body = body_of(data)
+        if self._spool is None:
+            return put_object(self._session, check_key(key), body, lines, overwrite, timeout_s)
+        how: dict[str, Any] = {"overwrite": overwrite, "timeout_s": timeout_s, "headers": lines}
+        self._spool.put(self.name, check_key(key), body, replaceable=replaceable, **how)
+        return None
 
     def record_hls(self, prefix: str, mode: str = "live", **options: Any) -> Recorder:
         """Records frames as HLS below ``prefix``; see ``ossmedia.hls.Recorder`` for the options."""
@@ -347,8 +364,7 @@ class Bucket:
         return self._store.sign_url(method, key, "", lines, expires_s)
 
     def stats(self) -> dict[str, int]:
-        """Counts since the start: requests (repeats included), connections, bytes_sent,
-        bytes_received."""
+        """Counted so far: requests (repeats included), connections, bytes_sent, bytes_received."""
         self._check()
         return self._store.stats()
 

@@ -12,49 +12,20 @@ from sys import byteorder
 
 from ossmedia import process
 from ossmedia._native import put_call, put_failed, put_memory
-from ossmedia.address import check_key
-from ossmedia.arguments import milliseconds
 from ossmedia.errors import ObjectExists, OssMediaError
-from ossmedia.headers import header_lines
 from ossmedia.model import Receipt, new_receipt, set_late, stored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any, Protocol, TypedDict
+    from collections.abc import Callable
+    from typing import Any
 
     from typing_extensions import Buffer
 
     from ossmedia.model import Credentials
     from ossmedia.session import Session
 
-    class Spooling(Protocol):
-        """What keeps an object on the disk first."""
-
-        def put(
-            self,
-            bucket: str,
-            key: str,
-            data: bytes | memoryview,
-            *,
-            headers: str,
-            overwrite: bool,
-            replaceable: bool,
-            timeout_s: float | None,
-        ) -> None: ...
-
-    class PutOptions(TypedDict, total=False):
-        """What ``put`` takes beside a key and bytes."""
-
-        content_type: str
-        metadata: Mapping[str, str] | None
-        headers: Mapping[str, str] | None
-        overwrite: bool
-        replaceable: bool
-        timeout_s: float | None
-
-
-__all__ = ["LARGEST", "body_of", "callback_room", "plain_put", "put", "put_object"]
+__all__ = ["LARGEST", "body_of", "callback_room", "plain_put", "put_object"]
 
 LARGEST = 5 << 30  # bytes: OSS's limit of one PutObject
 CALLBACK_ANSWER = 1 << 16  # bytes of a callback's answer that are taken
@@ -77,41 +48,6 @@ def body_of(data: Buffer) -> bytes | memoryview:
     if len(view) > LARGEST:
         raise ValueError(f"data: at most {LARGEST} bytes in one PutObject, not {len(view)}")
     return view
-
-
-def put(
-    session: Session,
-    spool: Spooling | None,
-    bucket: str,
-    key: str,
-    data: Buffer,
-    /,
-    *,
-    content_type: str = "",
-    metadata: Mapping[str, str] | None = None,
-    headers: Mapping[str, str] | None = None,
-    overwrite: bool = True,
-    replaceable: bool = False,
-    timeout_s: float | None = None,
-) -> Receipt | None:
-    """``Bucket.put`` with all its options, checked before a byte goes out."""
-    lines = header_lines(content_type, metadata, headers)
-    if timeout_s is not None:
-        milliseconds("timeout_s", timeout_s)
-    check_key(key)
-    body = body_of(data)
-    if spool is None:
-        return put_object(session, key, body, lines, overwrite, timeout_s)
-    spool.put(
-        bucket,
-        key,
-        body,
-        headers=lines,
-        overwrite=overwrite,
-        replaceable=replaceable,
-        timeout_s=timeout_s,
-    )
-    return None
 
 
 def put_object(
