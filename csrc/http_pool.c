@@ -38,24 +38,9 @@ int om__conn_wait_send(om__conn *conn, const om__deadline *deadline, om_error *e
 int64_t om__conn_receive_wait(om__conn *conn, void *data, size_t len, const om__deadline *deadline,
                               om_error *err)
 {
-    int mask = OM__READABLE;
-    int64_t n = 0;
-
-    if (!conn->tls)
-        return om__net_receive_wait(conn->fd, data, len, deadline, err);
-    if (om__tls_pending(conn->tls))
-        n = om__tls_receive(conn->tls, data, len);
-    while (n == 0) {
-        int ready = om__net_wait(conn->fd, mask, deadline, err);
-
-        if (ready < 0)
-            return ready;
-        n = om__tls_receive(conn->tls, data, len);
-        mask = om__tls_wants(conn->tls);
-    }
-    if (n == OM__NET_BROKEN)
-        return om__fail(err, OM_E_NETWORK, "receive: the TLS connection broke");
-    return n == OM__NET_CLOSED ? 0 : n;
+    if (conn->tls)
+        return om__tls_receive_wait(conn->tls, data, len, deadline, err);
+    return om__net_receive_wait(conn->fd, data, len, deadline, err);
 }
 
 void om__conn_close(om__conn *conn)

@@ -1,94 +1,53 @@
-/* tls.c - see tls.h. Plain bytes flow in and out at the top, records at the bottom through a BIO
- * pair: OpenSSL writes records into its 256 KiB ring, one send empties it; one recv fills the
- * other. It never touches the socket but through net.h. */
-#include "tls_openssl.h"
+/* tls.c - see tls.h. Plain bytes flow in and out at the top, records at the bottom through
+ * tls_wire.h. It never touches the socket but through that. */
+#include "tls_wire.h"
 
 #include <arpa/inet.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RING_OUT = 256 * 1024, RING_IN = 64 * 1024 };
-
 struct om__tls {
     om__tls_context *context;
     struct ssl_st *ssl;
-    struct bio_st *wire;  /* our end of the pair */
-    struct bio_st *inner; /* OpenSSL's end, freed with ssl */
-    int fd;
-    int wants;
-    int broken;     /* sending failed: nothing more goes out, but an answer may still come in */
+    om__tls_wire wire;
     int ended;      /* OpenSSL gave up on the connection */
     int remembered; /* its session was taken for the next connection */
     char host[256];
 };
 
-/* ---- records and the socket ---- */
-
-/* 1: the ring is empty; 0: the socket is full; OM__NET_BROKEN. */
-static int ring_out(om__tls *tls)
+/* OpenSSL wants its queue empty before a call. Looking costs a tenth of clearing. */
+static void clear_errors(const om__openssl *api)
 {
-    const om__openssl *api = &tls->context->api;
-
-    while (!tls->broken) {
-        char *at;
-        int len = api->BIO_nread0(tls->wire, &at);
-        om__span part;
-        int64_t n;
-
-        if (len <= 0)
-            return 1;
-        part.at = at;
-        part.len = (size_t)len;
-        n = om__net_send(tls->fd, &part, 1);
-        if (n > 0)
-            api->BIO_nread(tls->wire, &at, (int)n);
-        if (n == 0) {
-            tls->wants = OM__WRITABLE;
-            return 0;
-        }
-        tls->broken = n < 0;
-    }
-    return OM__NET_BROKEN;
+    if (api->ERR_peek_error() != 0)
+        api->ERR_clear_error();
 }
 
-/* > 0: bytes came in; 0: none there; OM__NET_BROKEN, OM__NET_CLOSED. */
-static int64_t ring_in(om__tls *tls)
+/* Before each call of OpenSSL that may move records. */
+static void ready(om__tls *tls)
 {
-    const om__openssl *api = &tls->context->api;
-    char *at;
-    int room = api->BIO_nwrite0(tls->wire, &at);
-    int64_t n;
-
-    if (room <= 0)
-        return OM__NET_BROKEN; /* OpenSSL wants more than 64 KiB: there is no such record */
-    n = om__net_receive(tls->fd, at, (size_t)room);
-    if (n > 0)
-        api->BIO_nwrite(tls->wire, &at, (int)n);
-    if (n == 0)
-        tls->wants = OM__READABLE;
-    return n;
+    clear_errors(&tls->context->api);
+    om__wire_use(&tls->wire);
+    tls->wire.came = 1;
 }
 
-/* After a call that gave `result` <= 0: moves what OpenSSL waits for. 1: call again; 0: would
+/* After a call that gave `result` <= 0: says what OpenSSL waits for. 1: call again; 0: would
  * block; OM__NET_BROKEN, OM__NET_CLOSED. */
 static int go_on(om__tls *tls, int result)
 {
-    const om__openssl *api = &tls->context->api;
-    int reason = api->SSL_get_error(tls->ssl, result);
-    int64_t n;
+    int reason = tls->context->api.SSL_get_error(tls->ssl, result);
 
     if (reason == OM__SSL_ERROR_WANT_WRITE)
-        return ring_out(tls);
+        return om__wire_push(&tls->wire);
     if (reason != OM__SSL_ERROR_WANT_READ) {
         tls->ended = 1;
         return reason == OM__SSL_ERROR_ZERO_RETURN ? OM__NET_CLOSED : OM__NET_BROKEN;
     }
-    (void)ring_out(tls); /* the peer may wait for this first */
-    n = ring_in(tls);
-    if (n == OM__NET_CLOSED) /* without close_notify: perhaps somebody cut the connection */
+    if (tls->wire.came < 0) /* closed without close_notify, too: perhaps somebody cut it */
         return OM__NET_BROKEN;
-    return n > 0 ? 1 : (int)n;
+    if (tls->wire.came == 0)
+        tls->wire.wants = OM__READABLE;
+    return tls->wire.came > 0;
 }
 
 /* Takes the session for the next connection; TLS 1.3 has one only after the first answer. */
@@ -120,20 +79,20 @@ int64_t om__tls_send(om__tls *tls, const void *data, size_t len)
     const char *at = data;
     size_t done = 0;
 
-    if (tls->ended || tls->broken)
+    if (tls->ended || tls->wire.broken)
         return OM__NET_BROKEN;
     while (done < len) {
         size_t rest = len - done;
         int n, next;
 
-        api->ERR_clear_error();
+        ready(tls);
         n = api->SSL_write(tls->ssl, at + done, rest > INT_MAX ? INT_MAX : (int)rest);
         if (n > 0) {
             done += (size_t)n;
             continue;
         }
         next = go_on(tls, n);
-        api->ERR_clear_error();
+        clear_errors(api);
         if (next < 0)
             return OM__NET_BROKEN;
         if (next == 0)
@@ -148,7 +107,7 @@ int64_t om__tls_receive(om__tls *tls, void *data, size_t len)
     int n, next = tls->ended ? OM__NET_BROKEN : 1;
 
     while (next == 1) {
-        api->ERR_clear_error();
+        ready(tls);
         n = api->SSL_read(tls->ssl, data, len > INT_MAX ? INT_MAX : (int)len);
         if (n > 0) {
             if (!tls->remembered)
@@ -156,26 +115,53 @@ int64_t om__tls_receive(om__tls *tls, void *data, size_t len)
             return n;
         }
         next = go_on(tls, n);
-        api->ERR_clear_error();
+        clear_errors(api);
     }
     return next;
 }
 
+int64_t om__tls_receive_wait(om__tls *tls, void *data, size_t len, const om__deadline *deadline,
+                             om_error *err)
+{
+    om__tls_wire *wire = &tls->wire;
+
+    for (;;) {
+        int64_t n;
+        int moved;
+
+        wire->waiting = deadline;
+        wire->err = err;
+        wire->failed = OM_OK;
+        n = om__tls_receive(tls, data, len);
+        wire->waiting = NULL;
+        wire->err = NULL;
+        if (n > 0)
+            return n;
+        if (n == OM__NET_CLOSED)
+            return 0;
+        if (n < 0 && wire->failed < 0)
+            return wire->failed;
+        if (n < 0)
+            return om__fail(err, OM_E_NETWORK, "receive: the TLS connection broke");
+        moved = om__net_wait(wire->fd, OM__READABLE | OM__WRITABLE, deadline, err);
+        if (moved < 0)
+            return moved;
+    }
+}
+
 int om__tls_flush(om__tls *tls)
 {
-    return ring_out(tls);
+    return om__wire_push(&tls->wire);
 }
 
 int om__tls_wants(const om__tls *tls)
 {
-    return tls->wants;
+    return tls->wire.wants;
 }
 
 int om__tls_pending(const om__tls *tls)
 {
-    const om__openssl *api = &tls->context->api;
-
-    return api->SSL_has_pending(tls->ssl) != 0 || api->BIO_ctrl_pending(tls->inner) > 0;
+    return tls->context->api.SSL_has_pending(tls->ssl) != 0;
 }
 
 int om__tls_resumed(const om__tls *tls)
@@ -237,7 +223,7 @@ static int handshake_failed(om__tls *tls, const char *host, om_error *err)
     unsigned long code = api->ERR_get_error();
     const char *words = code ? api->ERR_reason_error_string(code) : NULL;
 
-    (void)ring_out(tls); /* our alert, if it goes out at once */
+    (void)om__wire_push(&tls->wire); /* our alert, if it goes out at once */
     if (verdict != OM__X509_V_OK)
         return om__fail(err, OM_E_TLS, "TLS: the certificate of %s is refused: %s", host,
                         api->X509_verify_cert_error_string(verdict));
@@ -251,9 +237,9 @@ static int shake_hands(om__tls *tls, const char *host, const om__deadline *deadl
     const om__openssl *api = &tls->context->api;
 
     for (;;) {
-        int n, next, ready;
+        int n, next, moved;
 
-        api->ERR_clear_error();
+        ready(tls);
         n = api->SSL_do_handshake(tls->ssl);
         if (n == 1)
             return OM_OK;
@@ -266,9 +252,9 @@ static int shake_hands(om__tls *tls, const char *host, const om__deadline *deadl
         }
         if (next == 1)
             continue;
-        ready = om__net_wait(tls->fd, tls->wants, deadline, err);
-        if (ready < 0)
-            return ready;
+        moved = om__net_wait(tls->wire.fd, tls->wire.wants, deadline, err);
+        if (moved < 0)
+            return moved;
     }
 }
 
@@ -277,7 +263,7 @@ int om__tls_new(om__tls **out, om__tls_context *context, int fd, const char *hos
 {
     const om__openssl *api = &context->api;
     om__tls *tls = calloc(1, sizeof *tls);
-    struct bio_st *inner = NULL;
+    struct bio_st *end;
     int rc;
 
     *out = NULL;
@@ -289,16 +275,15 @@ int om__tls_new(om__tls **out, om__tls_context *context, int fd, const char *hos
     }
     memcpy(tls->host, host, strlen(host) + 1);
     tls->context = context;
-    tls->fd = fd;
+    tls->wire.api = api;
+    tls->wire.fd = fd;
     tls->ssl = api->SSL_new(context->ctx);
-    if (!tls->ssl || api->BIO_new_bio_pair(&inner, RING_OUT, &tls->wire, RING_IN) != 1 ||
-        !set_host(tls, host)) {
-        if (inner)
-            api->BIO_free(inner);
+    end = tls->ssl ? api->BIO_new(context->wires) : NULL;
+    if (end)
+        api->SSL_set_bio(tls->ssl, end, end);
+    if (!end || !set_host(tls, host)) {
         rc = om__fail(err, OM_E_NOMEM, "TLS: OpenSSL has no memory for a connection");
     } else {
-        api->SSL_set_bio(tls->ssl, inner, inner);
-        tls->inner = inner;
         api->SSL_set_connect_state(tls->ssl);
         offer_session(tls);
         rc = shake_hands(tls, host, deadline, err);
@@ -323,8 +308,8 @@ void om__tls_free(om__tls *tls)
         api->SSL_set_shutdown(tls->ssl, OM__SSL_SENT_SHUTDOWN | OM__SSL_RECEIVED_SHUTDOWN);
         api->SSL_free(tls->ssl);
     }
-    if (tls->wire)
-        api->BIO_free(tls->wire);
+    om__wire_end(&tls->wire);
+    om__wire_use(NULL);
     api->ERR_clear_error();
     free(tls);
 }

@@ -36,7 +36,10 @@ int om__tls_new(om__tls **out, om__tls_context *context, int fd, const char *hos
  * receiving in between is fine, also after a broken send. */
 int64_t om__tls_send(om__tls *tls, const void *data, size_t len);
 int64_t om__tls_receive(om__tls *tls, void *data, size_t len);
-/* Pushes coalesced records (256 KiB write buffer) to the socket. 1: all out; 0: would block;
+/* As om__net_receive_wait, and as that one system call: but what is not yet flushed goes out. */
+int64_t om__tls_receive_wait(om__tls *tls, void *data, size_t len, const om__deadline *deadline,
+                             om_error *err);
+/* Pushes the records that came together to the socket. 1: all out; 0: would block;
  * OM__NET_BROKEN. */
 int om__tls_flush(om__tls *tls);
 int om__tls_wants(const om__tls *tls); /* OM__READABLE, OM__WRITABLE */

@@ -1,7 +1,7 @@
 /* tls_context.c - what all connections of a store share: the library, whom it trusts, the floor of
  * versions and ciphers, and the last session. A CA file and this CPU's abilities flow in; it never
  * touches a socket. */
-#include "tls_openssl.h"
+#include "tls_wire.h"
 
 #include <stdlib.h>
 
@@ -62,7 +62,8 @@ static int set_up(om__tls_context *context, const char *ca_file, om_error *err)
     const om__openssl *api = &context->api;
 
     context->ctx = api->SSL_CTX_new(api->TLS_client_method());
-    if (!context->ctx)
+    context->wires = om__wire_method(api);
+    if (!context->ctx || !context->wires)
         return om__fail(err, OM_E_NOMEM, "TLS: OpenSSL has no memory for a context");
     if (!set_floor(context) || !set_ciphers(context))
         return om__fail(err, OM_E_TLS, "TLS: this OpenSSL offers neither TLS 1.2 nor its ciphers");
@@ -105,6 +106,8 @@ void om__tls_context_free(om__tls_context *context)
         context->api.SSL_SESSION_free(context->session);
     if (context->ctx)
         context->api.SSL_CTX_free(context->ctx);
+    if (context->wires)
+        context->api.BIO_meth_free(context->wires);
     pthread_mutex_destroy(&context->mutex);
     free(context);
 }

@@ -18,6 +18,7 @@ struct ssl_ctx_st;
 struct ssl_method_st;
 struct ssl_session_st;
 struct bio_st;
+struct bio_method_st;
 struct x509_store_ctx_st;
 struct X509_VERIFY_PARAM_st;
 
@@ -25,6 +26,7 @@ struct X509_VERIFY_PARAM_st;
     X(unsigned long, OpenSSL_version_num, (void)) \
     X(void, ERR_clear_error, (void)) \
     X(unsigned long, ERR_get_error, (void)) \
+    X(unsigned long, ERR_peek_error, (void)) \
     X(const char *, ERR_reason_error_string, (unsigned long)) \
     X(const struct ssl_method_st *, TLS_client_method, (void)) \
     X(struct ssl_ctx_st *, SSL_CTX_new, (const struct ssl_method_st *)) \
@@ -63,13 +65,16 @@ struct X509_VERIFY_PARAM_st;
     X(struct ssl_session_st *, SSL_get1_session, (struct ssl_st *)) \
     X(int, SSL_SESSION_is_resumable, (const struct ssl_session_st *)) \
     X(void, SSL_SESSION_free, (struct ssl_session_st *)) \
-    X(int, BIO_new_bio_pair, (struct bio_st **, size_t, struct bio_st **, size_t)) \
-    X(int, BIO_nread0, (struct bio_st *, char **)) \
-    X(int, BIO_nread, (struct bio_st *, char **, int)) \
-    X(int, BIO_nwrite0, (struct bio_st *, char **)) \
-    X(int, BIO_nwrite, (struct bio_st *, char **, int)) \
-    X(size_t, BIO_ctrl_pending, (struct bio_st *)) \
-    X(int, BIO_free, (struct bio_st *))
+    X(struct bio_method_st *, BIO_meth_new, (int, const char *)) \
+    X(void, BIO_meth_free, (struct bio_method_st *)) \
+    X(int, BIO_meth_set_write, \
+      (struct bio_method_st *, int (*)(struct bio_st *, const char *, int))) \
+    X(int, BIO_meth_set_read, (struct bio_method_st *, int (*)(struct bio_st *, char *, int))) \
+    X(int, BIO_meth_set_ctrl, \
+      (struct bio_method_st *, long (*)(struct bio_st *, int, long, void *))) \
+    X(struct bio_st *, BIO_new, (const struct bio_method_st *)) \
+    X(void, BIO_set_flags, (struct bio_st *, int)) \
+    X(void, BIO_clear_flags, (struct bio_st *, int))
 
 /* X(name, value) */
 #define OM__OPENSSL_CONSTANTS(X) \
@@ -98,7 +103,13 @@ struct X509_VERIFY_PARAM_st;
     X(SSL_R_DH_KEY_TOO_SMALL, 394) \
     X(X509_V_OK, 0) \
     X(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, 0x4) \
-    X(X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, 0x20)
+    X(X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, 0x20) \
+    X(BIO_TYPE_SOURCE_SINK, 0x0400) \
+    X(BIO_CTRL_FLUSH, 11) \
+    X(BIO_FLAGS_READ, 1) \
+    X(BIO_FLAGS_WRITE, 2) \
+    X(BIO_FLAGS_RWS, 7) \
+    X(BIO_FLAGS_SHOULD_RETRY, 8)
 
 #define OM__OPENSSL_CONSTANT(name, value) OM__##name = (value),
 enum { OM__OPENSSL_CONSTANTS(OM__OPENSSL_CONSTANT) OM__OPENSSL_END };
@@ -112,6 +123,7 @@ typedef struct om__openssl {
 struct om__tls_context {
     om__openssl api;
     struct ssl_ctx_st *ctx;
+    struct bio_method_st *wires; /* tls_wire.h */
     pthread_mutex_t mutex;          /* guards what follows */
     struct ssl_session_st *session; /* of the last handshake with session_host */
     char session_host[256];

@@ -25,6 +25,7 @@ foreach(source ${c_tests})
 endforeach()
 # Its own malloc stands between the library and the real one, under the sanitizers, too.
 target_link_options(test_nomem PRIVATE -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
+target_link_options(test_tls_wire PRIVATE -Wl,--wrap=malloc -Wl,--wrap=free)
 target_link_options(test_no_mutex PRIVATE -Wl,--wrap=pthread_mutex_init)
 target_link_options(test_harden PRIVATE -Wl,--wrap=prctl)
 
