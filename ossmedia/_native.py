@@ -40,6 +40,7 @@ _METHODS = {name: name.encode() for name in ("GET", "HEAD", "PUT", "POST", "DELE
 # Looked up once: a small request notices each look.
 _exchange, put_call = lib.om_store_exchange, lib.om_store_put
 _errors: list[Any] = []  # memory for them, used again
+_encode = str.encode
 _unpack, _FIELDS_SIZE = FIELDS.unpack_from, FIELDS.size
 
 
@@ -267,29 +268,36 @@ class Store(Handle):
                 out.
         """
         handle = self._handle or self.handle()  # which says what is wrong
-        key_c = c_text("key", key)
-        lines = ffi.new("char[]", c_text("headers", headers)) if headers else ffi.NULL
-        body_c: Any = body if type(body) is bytes else ffi.from_buffer(body)
-        out_c = _NO_BODY if out is None else ffi.from_buffer(out, require_writable=True)
+        key_c = _encode(key)
+        # Behind the bytes of a bytes object stands a NUL.
+        lines = ffi.from_buffer(c_text("headers", headers)) if headers else None
+        plain = type(body) is bytes
+        body_c: Any = body if plain else ffi.from_buffer(body)
+        out_c = None if out is None else ffi.from_buffer(out, require_writable=True)
         try:
             memory = self.spare_puts.pop()
         except IndexError:
             memory = put_memory()
         put, window = memory
-        put.headers, put.out, put.out_size = lines, out_c, 0 if out is None else len(out_c)
         try:
+            if lines is not None:
+                put.headers = lines
+            if out_c is not None:
+                put.out, put.out_size = out_c, len(out_c)
             rc = put_call(handle, key_c, len(key_c), body_c, len(body_c), put)
             if rc < 0:
                 _raise(rc, put.err)
             told: bytes = window[:rc]
             return told
         finally:
-            put.headers, put.out, put.out_size = ffi.NULL, ffi.NULL, 0
-            self.spare_puts.append(memory)
-            if type(body) is not bytes:  # why: see ``transfer``
-                ffi.release(body_c)
-            if out is not None:
+            if lines is not None:
+                put.headers = ffi.NULL
+            if out_c is not None:
+                put.out, put.out_size = ffi.NULL, 0
                 ffi.release(out_c)
+            self.spare_puts.append(memory)
+            if not plain:  # why: see ``transfer``
+                ffi.release(body_c)
 
     def exchange(self, *request: Any, **rest: Any) -> Answer:
         """One signed request and its answer; takes what ``transfer`` takes."""

@@ -147,11 +147,11 @@ class Held:
         self._settle()
 
     def _settle(self) -> None:
+        # refresh_at comes before ``until``, or both are over.
         self.endless = self.refresh_at is None and not self.dropped
-        if self.dropped or self.refresh_at is None:
-            self.steady_until = -_NEVER
-        else:
-            self.steady_until = min(self.refresh_at, _NEVER if self.until is None else self.until)
+        self.steady_until = -_NEVER
+        if self.refresh_at is not None and not self.dropped:
+            self.steady_until = self.refresh_at
 
 
 class Renewer:

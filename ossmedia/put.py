@@ -112,19 +112,19 @@ def _after(
 
 
 def plain_put(session: Session) -> Callable[[str, bytes], Receipt | None]:
-    """``put_object`` of bytes without options as one Python frame, for a store that stays open as
-    long as it is called: of a small request, Python is the dearest part.
+    """``put_object`` of bytes without options as one Python frame: of a small request, Python is
+    the dearest part.
 
     Returns:
         A function of key and body. It gives None, and nothing was sent, wherever more is to be done
         or to be said first: ``put_object`` does.
     """
-    forks, clock, spare = process.forks, session.clock, session.store.spare_puts
-    handle = session.store.handle()
+    forks, clock, store = process.forks, session.clock, session.store
+    spare = store.spare_puts
 
     def put(key: str, body: bytes) -> Receipt | None:
-        held = session.held
-        if held is None or process.forks != forks:
+        held, handle = session.held, store._handle  # noqa: SLF001
+        if held is None or handle is None or process.forks != forks:
             return None
         if not held.endless and clock.monotonic() >= held.steady_until:
             return None

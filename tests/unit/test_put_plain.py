@@ -128,6 +128,8 @@ def test_threads_do_not_share_memory(bucket: Bucket) -> None:
     for thread in threads:
         thread.join(60)
     assert wrong == []
+    spare = [id(memory) for memory in bucket._store.spare_puts]
+    assert 1 <= len(spare) == len(set(spare)) <= len(threads)
 
 
 def test_the_provider_is_asked_when_it_is_time(

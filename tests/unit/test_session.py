@@ -412,6 +412,31 @@ def test_what_another_session_renewed_is_set_before_the_next_request() -> None:
     assert store.credentials[-1] == fresh
 
 
+def test_credentials_that_are_renewed_while_the_old_are_set_are_set_too() -> None:
+    class Slow(FakeStore):
+        def set_credentials(self, credentials: Credentials) -> None:
+            super().set_credentials(credentials)
+            if len(self.credentials) == 1:
+                session.renewer.current(force_after=credentials)
+
+    store = Slow()
+    session = make(store)
+    session.ready()
+    assert session.ready() == store.credentials[-1] == session.renewer.latest
+
+
+def test_replaced_credentials_are_dropped_for_good() -> None:
+    clock = FakeClock()
+    renewer = Renewer(lambda: Credentials("STS.1", "s", "t", clock.wall + 1000), clock)
+    renewer.current()
+    first = renewer.held
+    assert first is not None
+    clock.sleep(900)
+    assert renewer.current() is not first.credentials
+    first.count(START, clock.mono, clock.mono)
+    assert first.steady_until < clock.mono
+
+
 def test_while_a_renewal_fails_the_old_ones_go_on_and_the_new_ones_come_at_once() -> None:
     store, clock = FakeStore(), FakeClock()
     answers: list[object] = [Credentials("STS.1", "s", "t", START + 1000), OSError("down")]

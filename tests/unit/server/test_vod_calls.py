@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -108,7 +109,9 @@ def test_a_new_key_is_used_from_the_next_call_on(made: list[VodCalls]) -> None:
 
 
 def test_processes_that_share_a_cache_share_the_budget(made: list[VodCalls], world: World) -> None:
-    """Two servers' calls together stay within it; another operation has its own."""
+    """Two servers' calls together stay within it; another operation has its own. Redis' clock goes
+    on meanwhile: each second gives one call more."""
+    passed_s: list[float] = []
     with redis_server() as url:
         world.tables.update(cache=url)
         parts = [world.parts() for _ in range(2)]
@@ -116,12 +119,14 @@ def test_processes_that_share_a_cache_share_the_budget(made: list[VodCalls], wor
         def schedule(part: Parts) -> Any:
             cache = part.cache
             assert cache is not None
-            return lambda action: cache.schedule(20, f"vod/cn-shanghai/{action}")
+            return lambda action: cache.schedule(1, f"vod/cn-shanghai/{action}")
 
         async def run() -> list[int]:
-            vods = [calls(Time(), schedule(part), calls_per_s=20) for part in parts]
+            vods = [calls(Time(), schedule(part), calls_per_s=1) for part in parts]
             made.extend(vods)
+            began = monotonic()
             counts = [await used_up(vod, "CreateUploadVideo") for vod in vods]
+            passed_s.append(monotonic() - began)
             counts.append(await used_up(vods[1], "RefreshUploadVideo"))
             for part in parts:
                 assert part.cache is not None
@@ -131,9 +136,9 @@ def test_processes_that_share_a_cache_share_the_budget(made: list[VodCalls], wor
         first, second, other = asyncio.run(run())
         for part in parts:
             part.close()
-    assert first >= 2
-    assert second <= 1
-    assert other >= 2
+    assert first >= 1
+    assert first + second <= 1 + passed_s[0]
+    assert other >= 1
 
 
 def test_over_budget_on_the_wire(oss_emulator: Any, tmp_path: Path) -> None:
