@@ -137,8 +137,7 @@ class Bucket:
         self._session = Session(self._store, renewer, retry, clock, chance)
         self._spool = spool
         self._plain = plain_put(self._session) if spool is None else None
-        # Here, not in put(): an import statement costs a small request a tenth of all.
-        self._body_of, self._put_object = body_of, put_object
+        self._body_of, self._put_object = body_of, put_object  # once: import statements are dear
         if spool is not None:
             spool.attach(self.name, self._session, parallel, verify_crc)
 
@@ -273,18 +272,17 @@ class Bucket:
             receipt = self._plain(key, data)
             if receipt is not None:
                 return receipt
-        if self._closed:
+        if self._closed or self._spool is not None:
             self._check()
         lines = header_lines(content_type, metadata, headers) if named else ""
         if timeout_s is not None:
             milliseconds("timeout_s", timeout_s)
-        body = self._body_of(data)
+        check_key(key)
+        body = data if type(data) is bytes and len(data) < MIB else self._body_of(data)
         if self._spool is None:
-            check_key(key)
             return self._put_object(self._session, key, body, lines, overwrite, timeout_s)
-        self._check()
         how: dict[str, Any] = {"overwrite": overwrite, "timeout_s": timeout_s, "headers": lines}
-        self._spool.put(self.name, check_key(key), body, replaceable=replaceable, **how)
+        self._spool.put(self.name, key, body, replaceable=replaceable, **how)
         return None
 
     def record_hls(self, prefix: str, mode: str = "live", **options: Any) -> Recorder:
