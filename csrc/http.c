@@ -7,7 +7,9 @@
 #include <string.h>
 
 enum {
-    ERROR_DRAIN = 64 * 1024 /* an error body up to this is read, to keep the connection */
+    ERROR_DRAIN = 64 * 1024, /* an error body up to this is read, to keep the connection */
+    TLS_WINDOW = 64 * 1024   /* of a body in memory: it stays in a camera's cache from the CRC to the
+                                encryption; a send carries more, it is gathered behind that */
 };
 
 typedef struct om__exchange {
@@ -148,6 +150,8 @@ static int load(om__exchange *x, om_error *err)
 
     if (rc < 0 || fresh.len == 0)
         return rc;
+    if (x->conn->tls && !x->request->body.file && fresh.len > TLS_WINDOW)
+        fresh.len = TLS_WINDOW;
     x->answer->sent_crc64 = om_crc64(x->answer->sent_crc64, fresh.at, fresh.len);
     x->loaded += fresh.len;
     x->loaded_end = fresh.at + fresh.len;

@@ -2,8 +2,8 @@
  * early answer, receive. Knows nothing of OSS; follows no redirect, waits for no 100-continue,
  * reads no environment variable.
  *
- * A small request on a kept-alive connection costs two system calls: sendmsg, and a recv that
- * waits. A third one looks whether the connection went stale when it was idle for 10 ms or the
+ * A small request on a kept-alive connection costs two system calls, over TLS, too: sendmsg, and a
+ * recv that waits. A third one looks whether the connection went stale when it was idle for 10 ms or the
  * request is not repeatable. */
 #ifndef OM_HTTP_H
 #define OM_HTTP_H
@@ -65,7 +65,8 @@ int om__http_new(om__http **out, const om__http_config *config, om_error *err);
  * rest is not sent), or when its own body was cut short by the network or is longer than anyone
  * wants to read. answer->status and ->head are filled as soon as a head is complete, on errors too.
  * Data path: head and first piece of body in one sendmsg, then 256 KiB sends straight from the
- * caller's memory; CRC-64 on the same 256 KiB just before it is sent. A file's bytes pass through
+ * caller's memory; CRC-64 on the same 256 KiB just before it is sent (over TLS: on 64 KiB just
+ * before they are encrypted, and the sends are of 256 KiB of records). A file's bytes pass through
  * the caller's room a window at a time: OM_E_FILE when it changed or cannot be read, and then the
  * body is left unfinished and the connection closed. Limits: total_timeout_ms
  * covers everything, connecting included; io_timeout_ms each wait for a byte either way. */
