@@ -123,6 +123,14 @@ def attach(endpoint: str, *, verify_crc: bool = True) -> Store:
     return store
 
 
+def opened(endpoint: str) -> Bucket:
+    """The same as a bucket of the Python API."""
+    from ossmedia import Bucket, Credentials
+
+    owner = Credentials(KEY_ID, KEY_SECRET, TOKEN)
+    return Bucket(BUCKET, endpoint=endpoint, region=REGION, path_style=True, credentials=owner)
+
+
 class Sink:
     """A running sink.
 

@@ -9,6 +9,7 @@ Source: OSS, AppendObject.
 
 from __future__ import annotations
 
+import _warnings
 import io
 from _thread import allocate_lock
 
@@ -217,11 +218,10 @@ class Appender(io.RawIOBase):
         stream = getattr(self, "_stream", None)
         if stream is None:
             return
+        # Not of ``warnings``, which the interpreter's end may have taken away.
+        _warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
         self._stream = None
         stream.close()
-        import warnings
-
-        warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
 
     # -- what io expects
 

@@ -7,6 +7,7 @@ no byte in memory.
 
 from __future__ import annotations
 
+import _warnings
 import io
 from _thread import allocate_lock
 
@@ -125,12 +126,8 @@ class SpoolWriter(io.BufferedIOBase):
         if getattr(self, "_closed", True):
             return
         self._closed = True
-        try:
-            import warnings
-        except ImportError:  # the interpreter has taken itself apart: nobody is left to be told
-            return
         text = f"unclosed {self!r}: its object ends when the spool is opened again"
-        warnings.warn(text, ResourceWarning, source=self, stacklevel=2)
+        _warnings.warn(text, ResourceWarning, source=self, stacklevel=2)
 
     # -- what io expects
 

@@ -8,6 +8,7 @@ crosses into C for a small write.
 
 from __future__ import annotations
 
+import _warnings
 import io
 from _thread import allocate_lock
 from _weakref import ref
@@ -226,9 +227,7 @@ class Writer(io.BufferedIOBase):
         self._lingering.stop()
         self._pump.forget()
         self._raw.pump = None
-        import warnings
-
-        warnings.warn(
+        _warnings.warn(
             f"unclosed {self!r}: its last bytes are lost",
             ResourceWarning,
             source=self,

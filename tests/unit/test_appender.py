@@ -4,6 +4,8 @@ import array
 import gc
 import io
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -324,6 +326,23 @@ def test_dropped_unclosed(bucket, oss_emulator):
         gc.collect()
     assert oss_emulator.counters()["requests"] == before
     assert content(bucket, "dropped") == b"stored"
+
+
+def test_left_open_at_the_end_of_a_process(oss_emulator):
+    """Said once, without a traceback, however far the interpreter has taken itself apart."""
+    program = (
+        "import sys\nfrom ossmedia import Bucket, Credentials\n"
+        "bucket = Bucket(sys.argv[1], endpoint=sys.argv[2], region='cn-hangzhou',"
+        " credentials=Credentials(*sys.argv[3:]))\n"
+        "f = bucket.open('left', 'ab', buffering=0)\nf.write(b'stored')\n"
+    )
+    owner = oss_emulator.access_key_id, oss_emulator.access_key_secret
+    for left in ("", "sys.modules['left'] = f\n", "import builtins; builtins.left = f; del f\n"):
+        words = [sys.executable, "-W", "default", "-c", program + left]
+        words += [oss_emulator.buckets[0], oss_emulator.endpoint, *owner]
+        done = subprocess.run(words, check=True, capture_output=True, text=True, timeout=60)
+        assert "Exception ignored" not in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_a_child_is_refused(bucket):
