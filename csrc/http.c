@@ -8,8 +8,8 @@
 
 enum {
     ERROR_DRAIN = 64 * 1024, /* an error body up to this is read, to keep the connection */
-    TLS_WINDOW = 64 * 1024   /* of a body in memory: it stays in a camera's cache from the CRC to the
-                                encryption; a send carries more, it is gathered behind that */
+    TLS_WINDOW = 64 * 1024   /* of a body in memory: from the CRC to the encryption it stays in a
+                                camera's cache, too; sends carry more, gathered behind that */
 };
 
 typedef struct om__exchange {

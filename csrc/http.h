@@ -3,8 +3,8 @@
  * reads no environment variable.
  *
  * A small request on a kept-alive connection costs two system calls, over TLS, too: sendmsg, and a
- * recv that waits. A third one looks whether the connection went stale when it was idle for 10 ms or the
- * request is not repeatable. */
+ * recv that waits. A third one looks whether the connection went stale when it was idle for 10 ms
+ * or the request is not repeatable. */
 #ifndef OM_HTTP_H
 #define OM_HTTP_H
 
