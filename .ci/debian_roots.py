@@ -31,6 +31,21 @@ PURE = (
     *("tqdm",),
 )
 
+# qemu-user finds the root's files for most system calls, but not for listxattr and (which 32-bit
+# Debian's stat is since trixie) statx; a virtual environment that is being made reads no .pth.
+CUSTOM = """
+import os, sys
+os.__dict__.pop("listxattr", None)
+if "ensurepip" in sys.orig_argv:
+    real, wheels = os.stat, "/usr/share/python-wheels/"
+
+    def stat(path, **more):
+        inside = not isinstance(path, int) and os.fsdecode(path).startswith(wheels)
+        return real("{root}" + os.fsdecode(path) if inside else path, **more)
+
+    os.stat = stat
+"""
+
 
 class NoRootError(Exception):
     """A Debian release could not be had: the mirror's own words."""
@@ -148,11 +163,9 @@ def write_python(machine: Machine) -> None:
         "dict.fromkeys(('executable', '_base_executable'), os.environ['OSSMEDIA_PYTHON']))\n"
         f"import os, sys; 'OSSMEDIA_BARE' in os.environ or sys.path.append('{machine.site}')\n"
     )
-    # qemu-user finds the root's files for most calls, but not for this one; a virtual environment
-    # that is being made reads no .pth.
     custom = root / f"usr/lib/python{machine.python}/sitecustomize.py"
     custom.unlink(missing_ok=True)  # Debian's link, out of the root
-    custom.write_text("import os\nos.__dict__.pop('listxattr', None)\n")
+    custom.write_text(CUSTOM.format(root=root))
     script.write_text(
         "#!/bin/sh\n"
         'name=$0\n[ -e "$(dirname "$0")/../pyvenv.cfg" ] || '
