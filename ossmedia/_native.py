@@ -148,9 +148,14 @@ def put_failed(code: int, put: Any) -> NoReturn:
 
 
 class Handle:
-    """What Store and Stream share: a C handle that belongs to the process that made it."""
+    """What Store and Stream share: a C handle that belongs to the process that made it.
+
+    Not ffi.gc's: of objects in a cycle the collector finishes any first, and a finaliser that
+    comes later must find the handle gone, not freed.
+    """
 
     _what = ""
+    _free: Any  # the C function
 
     def __init__(self) -> None:
         self._handle: Any = None
@@ -169,7 +174,13 @@ class Handle:
         """Frees the handle; idempotent. No other call may be under way."""
         handle, self._handle = self._handle, None
         if handle is not None:
-            ffi.release(handle)
+            self._free(handle)
+
+    def __del__(self) -> None:
+        handle = getattr(self, "_handle", None)
+        if handle is not None:
+            self._handle = None
+            self._free(handle)
 
     def __reduce__(self) -> Any:
         raise TypeError(f"{self._what} cannot be pickled")
@@ -190,6 +201,7 @@ class Store(Handle):
     """
 
     _what = "bucket"
+    _free = lib.om_store_free
 
     def __init__(
         self,
@@ -228,7 +240,7 @@ class Store(Handle):
         config.harden = harden
         out = ffi.new("om_store **")
         call(lib.om_store_new, out, config)
-        self._handle = ffi.gc(out[0], lib.om_store_free)
+        self._handle = out[0]
         # Memory for one exchange, one put each; pop and append are atomic.
         self._spare: list[tuple[Any, Any, Any]] = []
         self.spare_puts: list[tuple[Any, Any]] = []

@@ -51,6 +51,7 @@ class Stream(Handle):
     """
 
     _what = "stream"
+    _free = lib.om_stream_free
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class Stream(Handle):
         options = ffi.new("om_options *", values)
         out = ffi.new("om_stream **")
         call(lib.om_stream_open, out, store.handle(), options)
-        self._handle = ffi.gc(out[0], lib.om_stream_free)
+        self._handle = out[0]
         self._block_size, self._counters = block_size, ffi.new("om_stats *")
         self._taken, self._seen = ffi.new("void **"), ffi.new("void **")
         self._awaiting = allocate_lock()
@@ -131,8 +132,9 @@ class Stream(Handle):
         call(lib.om_stream_restart, self.handle(), c_text("key", key))
 
     def abort(self) -> None:
-        """Drops what was not sent; one more pump drops the parts at OSS."""
-        lib.om_stream_abort(self.handle())
+        """Drops what was not sent; one more pump drops the parts at OSS. Nothing, once closed."""
+        if self._handle is not None:
+            lib.om_stream_abort(self.handle())
 
     def stats(self) -> StreamStats:
         out = ffi.new("om_stats *")
