@@ -55,6 +55,14 @@ NEAR_THE_CORE = (
 )
 RESULTS, REPORTS = BUILD / "asan" / "results", BUILD / "asan" / "reports"
 RECORD = ROOT / ".ci" / "SANITIZERS.md"
+# What strace holds by ptrace, as the search for leaks would: it is off for these.
+TRACED = (
+    "tests/faults/test_checkpoints.py",
+    "tests/faults/test_spool_faults.py::test_killed_at_system_calls",
+    "tests/faults/test_spool_faults.py::test_kills_that_found_something",
+    "tests/faults/test_spool_faults.py::test_syncs_that_fail",
+    "tests/faults/test_spool_faults.py::test_system_calls_that_fail",
+)
 PARTS = {
     "unit": ("tests/unit/test_*.py",),
     "emulator": ("tests/unit/emulator",),
@@ -64,6 +72,7 @@ PARTS = {
     "interop": ("tests/interop",),
     "faults": ("tests/faults",),
     "project": ("tests/test_*.py",),
+    "traced": TRACED,
 }
 NEAR = "near"  # a part of its own, without a row
 # What cannot run so, and why.
@@ -71,28 +80,18 @@ LEFT_OUT = {
     "tests/unit/test_instructions.py": "counts instructions with valgrind",
     "tests/unit/test_ts_instructions.py": "counts instructions with valgrind",
     "tests/unit/test_bench_peers.py": "counts memory and system calls",
-    "tests/unit/test_bench_no_aes.py": "runs Python in qemu, where leaks cannot be looked for",
+    "tests/unit/test_bench_no_aes.py": "counts instructions in qemu",
     "tests/unit/test_writer_memory.py": "measures memory",
     "tests/unit/emulator/cloud/test_durability.py::test_a_large_object_passes_in_bounded_memory": (
         "measures memory"
     ),
     "tests/routes/test_reconnect.py::test_a_thousand_come_back": "measures memory",
     "tests/routes/test_recordings_many.py": "measures memory and processor time",
-    "tests/routes/test_core_dump.py": "reads core dumps of a process that ends with its store open",
+    "tests/routes/test_core_dump.py": "dumps all of a process's memory: ASan's shadow is terabytes",
     "tests/faults/test_memory.py": "limits memory",
     "tests/faults/test_allocations.py": "replaces malloc, as ASan does",
     "tests/faults/test_clocks.py": "libfaketime stands still in ASan's allocator",
     "tests/faults/test_spool_faults.py::test_backlog_in_little_memory": "measures memory",
-    **dict.fromkeys(
-        (
-            "tests/faults/test_checkpoints.py",
-            "tests/faults/test_spool_faults.py::test_killed_at_system_calls",
-            "tests/faults/test_spool_faults.py::test_kills_that_found_something",
-            "tests/faults/test_spool_faults.py::test_syncs_that_fail",
-            "tests/faults/test_spool_faults.py::test_system_calls_that_fail",
-        ),
-        "strace: leaks cannot be looked for under ptrace",
-    ),
 }
 # Leaks whose allocation the core did not make itself: the stacks are cut to two frames, so that a
 # frame of Python below one of ours suppresses nothing.
@@ -112,17 +111,19 @@ leak:libx265
 leak:libavcodec
 leak:ld-linux
 """.strip()
+LEAKS = "detected memory leaks"
 MALLOC = "import ctypes; c = ctypes.CDLL(None); c.malloc.restype = ctypes.c_void_p; "
 PLANTED = {
     "heap-buffer-overflow": MALLOC + "ctypes.string_at(c.malloc(8), 64)",
-    "detected memory leaks": MALLOC + "[c.malloc(8) for _ in range(100)]",
+    LEAKS: MALLOC + "[c.malloc(8) for _ in range(100)]",
 }
 HEAD = (
     "# The Python suite under ASan and UBSan",
     "",
     "Written by `make asan-full` from pytest's own results and the sanitizers' own reports. The",
     "module is built with both, libasan is preloaded, leaks are looked for at the end of every",
-    "Python process; a planted over-read and planted leaks are reported before each run.",
+    "Python process but those of `traced`, which strace holds; a planted over-read is reported",
+    "before each run, and planted leaks are where leaks are looked for.",
     "",
     "| part | passed | failed | skipped | reports | tests' time | day | commit |",
     "|---|---|---|---|---|---|---|---|",
@@ -162,13 +163,15 @@ def settings_of(part: str) -> dict[str, str]:
     """The environment of a sanitized Python, but for the preloaded library."""
     suppressions = BUILD / "asan" / "leaks.txt"
     suppressions.write_text(NOT_OURS + "\n")
+    leaks = int(part != "traced")
     log = f"log_path={REPORTS / part / 'report'}:log_exe_name=1"
     return {
         "PYTHONMALLOC": "malloc",
         # Up to gcc 13 a thread's variables in a library are taken for those of glibc 2.19 where
         # they begin 16 bytes into a page, and the search for leaks dies of what it reads there;
         # they are the heap's, which is searched in any case.
-        "ASAN_OPTIONS": "detect_leaks=1:malloc_context_size=2:detect_stack_use_after_return=1:"
+        "ASAN_OPTIONS": f"detect_leaks={leaks}:malloc_context_size=2:"
+        "detect_stack_use_after_return=1:"
         f"intercept_tls_get_addr=0:{log}",
         "LSAN_OPTIONS": f"suppressions={suppressions}:print_suppressions=0",
         "UBSAN_OPTIONS": f"print_stacktrace=1:{log}",
@@ -224,6 +227,8 @@ def processes_of(report: Path) -> str:
 def check(python: Path, part: str) -> None:
     """A planted over-read and planted leaks must be reported, or nothing else would be."""
     for report, code in PLANTED.items():
+        if part == "traced" and report == LEAKS:
+            continue
         subprocess.run([python, "-c", code], check=False, cwd=ROOT, stderr=subprocess.DEVNULL)
         found = reports_of(part)
         if len(found) != 1 or report not in found[0].read_text():
@@ -255,9 +260,13 @@ def run_part(real: Path, part: str) -> bool:
     results.unlink(missing_ok=True)
     results.with_suffix(".commit").write_text(commit())
     patterns = PARTS.get(part, NEAR_THE_CORE)
-    paths = [str(path) for pattern in patterns for path in sorted(ROOT.glob(pattern))]
+    left_out = (*LEFT_OUT, *(() if part == "traced" else TRACED))
+    paths = [
+        *(str(path) for pattern in patterns for path in sorted(ROOT.glob(pattern))),
+        *(pattern for pattern in patterns if "::" in pattern),
+    ]
     command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5"]
-    command += [f"--deselect={name}" for name in LEFT_OUT]
+    command += [f"--deselect={name}" for name in left_out]
     done = subprocess.run([*command, f"--junitxml={results}", *paths], cwd=ROOT, check=False)
     for path in reports_of(part):
         text = path.read_text(errors="replace")[:3000]
@@ -265,30 +274,37 @@ def run_part(real: Path, part: str) -> bool:
     return done.returncode == 0 and not reports_of(part)
 
 
-def row(part: str) -> str:
-    if not (RESULTS / f"{part}.xml").exists():
-        return f"| {part} | not run | | | | | | |"
-    ran = read_part(RESULTS / f"{part}.xml")
-    tested = RESULTS / f"{part}.commit"
-    return (
+def kept() -> dict[str, tuple[str, list[str]]]:
+    """Of each part in the record: its row, and what is told of it."""
+    lines = RECORD.read_text().splitlines() if RECORD.exists() else []
+    return {
+        part: (
+            next((line for line in lines if line.startswith(f"| {part} |")), ""),
+            [line for line in lines if line.startswith(f"- {part}: ")],
+        )
+        for part in PARTS
+    }
+
+
+def ran_here(part: str) -> tuple[str, list[str]]:
+    ran, tested = read_part(RESULTS / f"{part}.xml"), RESULTS / f"{part}.commit"
+    row = (
         f"| {part} | {ran.passed} | {len(ran.failed)} | {len(ran.skipped)} | "
-        f"{len(reports_of(part))} | {ran.seconds:.0f} s | {ran.day} | "
-        f"{tested.read_text() if tested.exists() else 'not noted'} |"
+        f"{len(reports_of(part))} | {ran.seconds:.0f} s | {ran.day} | {tested.read_text()} |"
     )
+    told = [f"- {part}: FAILED {test}" for test in ran.failed]
+    return row, told + [f"- {part}: skipped {test}: {reason}" for test, reason in ran.skipped]
 
 
-def record() -> None:
-    """Writes .ci/SANITIZERS.md."""
-    lines = [*HEAD, *[row(part) for part in PARTS], "", "## Left out", ""]
+def record(parts: list[str]) -> None:
+    """Writes .ci/SANITIZERS.md; what is told of other parts stays as their own runs left it."""
+    known = kept() | {part: ran_here(part) for part in parts}
+    lines = [*HEAD]
+    lines += [known[part][0] or f"| {part} | not run | | | | | | |" for part in PARTS]
+    lines += ["", "## Left out", ""]
     lines += [f"- {name}: {reason}" for name, reason in LEFT_OUT.items()]
     lines += ["", "## Failed or skipped", ""]
-    told = []
-    for part in PARTS:
-        if (RESULTS / f"{part}.xml").exists():
-            ran = read_part(RESULTS / f"{part}.xml")
-            told += [f"- FAILED {test}" for test in ran.failed]
-            told += [f"- skipped {test}: {reason}" for test, reason in ran.skipped]
-    lines += told or ["- nothing"]
+    lines += [line for part in PARTS for line in known[part][1]] or ["- nothing"]
     RECORD.write_text("\n".join(lines) + "\n")
 
 
@@ -300,8 +316,8 @@ def main() -> None:
     bad = []
     for part in parts:
         bad += [] if run_part(real, part) else [part]
-        if part in PARTS:
-            record()
+        if part in PARTS and (RESULTS / f"{part}.xml").exists():
+            record([part])
     if bad:
         raise SystemExit(f"failed or reported: {', '.join(bad)}")
     print(f"{', '.join(parts)}: 0 reports")
