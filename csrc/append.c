@@ -98,10 +98,13 @@ static int foreign(om__step *step, const char *why)
 static void advance(om__append *append, om__block *block, uint64_t len, uint64_t crc,
                     uint64_t object_crc)
 {
+    /* Of an object that is the stream's from its first byte, both are the same. */
+    append->stored_crc = append->stored_crc == append->crc
+                             ? object_crc
+                             : om_crc64_combine(append->stored_crc, crc, len);
     append->position += len;
     append->crc = object_crc;
     append->stored += len;
-    append->stored_crc = om_crc64_combine(append->stored_crc, crc, len);
     append->doubt = 0;
     append->doubtful = NULL;
     if (len)

@@ -29,6 +29,7 @@ __all__ = [
     "call",
     "crc64",
     "crc64_combine",
+    "raise_error",
     "text_of",
     "version",
 ]
@@ -65,7 +66,7 @@ def _service(err: Any, message: str) -> errors.ServiceError:
     return error
 
 
-def _raise(code: int, err: Any) -> NoReturn:
+def raise_error(code: int, err: Any) -> NoReturn:
     """Turns a negative code into its exception; the one converter."""
     message = text_of(err.message)
     if code in (lib.OM_E_ARG, lib.OM_E_STATE):
@@ -107,7 +108,7 @@ def call(function: Any, *arguments: Any) -> int:
         err = ffi.new("om_error *")
     code = int(function(*arguments, err))
     if code < 0:
-        _raise(code, err)
+        raise_error(code, err)
     _errors.append(err)
     return code
 
@@ -140,11 +141,6 @@ def put_memory() -> tuple[Any, Any]:
     told = ffi.addressof(put.answer, "sent_len")
     size = ffi.sizeof("om_answer") - ffi.offsetof("om_answer", "sent_len")
     return put, ffi.buffer(told, size)
-
-
-def put_failed(code: int, put: Any) -> NoReturn:
-    """Raises what ``put_call`` answered."""
-    _raise(code, put.err)
 
 
 class Handle:
@@ -298,7 +294,7 @@ class Store(Handle):
                 put.out, put.out_size = out_c, len(out_c)
             rc = put_call(handle, key_c, len(key_c), body_c, len(body_c), put)
             if rc < 0:
-                _raise(rc, put.err)
+                raise_error(rc, put.err)
             told: bytes = window[:rc]
             return told
         finally:
@@ -361,7 +357,7 @@ class Store(Handle):
                 err,
             )
             if rc < 0:
-                _raise(rc, err)
+                raise_error(rc, err)
             fields = _unpack(window)
             return fields, window[_FIELDS_SIZE : _FIELDS_SIZE + fields[6]]
         finally:

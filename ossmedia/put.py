@@ -11,7 +11,7 @@ from __future__ import annotations
 from sys import byteorder
 
 from ossmedia import process
-from ossmedia._native import put_call, put_failed, put_memory
+from ossmedia._native import put_call, put_memory, raise_error
 from ossmedia.errors import ObjectExists, OssMediaError
 from ossmedia.model import Receipt, new_receipt, set_late, stored
 
@@ -154,7 +154,7 @@ def _failed(
 ) -> Receipt | None:
     """The rest of ``plain_put`` when its one try failed."""
     try:
-        put_failed(code, room)
+        raise_error(code, room.err)
     except ValueError:
         return None  # refused before a byte was sent
     except OssMediaError as error:
