@@ -9,6 +9,9 @@ target_link_libraries(ossmedia_sink PRIVATE ossmedia_c)
 add_executable(ossmedia_raw EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/bench/raw.c)
 target_link_libraries(ossmedia_raw PRIVATE ossmedia_c)
 
+add_executable(ossmedia_core EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/bench/core.c)
+target_link_libraries(ossmedia_core PRIVATE ossmedia_c)
+
 add_executable(ossmedia_kernels EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/bench/kernels.c)
 target_link_libraries(ossmedia_kernels PRIVATE ossmedia_c)
 

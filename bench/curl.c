@@ -2,7 +2,7 @@
  * Expect, signature V4 and CRC-64 as in ossmedia. It never repeats, renews or recovers anything.
  *
  * Arguments and output are those of raw.c; --what parts is not done. */
-#include "work.h"
+#include "head.h"
 
 #include <curl/curl.h>
 
@@ -116,51 +116,47 @@ static CURL *new_handle(const work *w)
     return curl;
 }
 
-static void puts_and_appends(const work *w, CURL *curl, om__signer *signer)
+static void puts_all(const work *w, CURL *curl, om__signer *signer)
 {
-    int appends = strcmp(w->what, "append") == 0;
-    char key[64], query[64];
+    char key[64];
     body b = {.fd = -1, .len = w->size};
 
     for (uint64_t i = 0; i < w->count; i++) {
         b.data = w->data + i % BLOBS * w->size % w->data_len;
-        if (!appends)
-            b.crc = 0;
-        snprintf(key, sizeof key, appends ? "peers-%d" : "peers-%d-%u", (int)getpid(), (unsigned)(i % BLOBS));
-        snprintf(query, sizeof query, "append&position=%" PRIu64, i * w->size);
-        request(w, curl, signer, appends ? "POST" : "PUT", key, appends ? query : NULL, &b);
+        b.crc = 0;
+        snprintf(key, sizeof key, "peers-%d-%u", (int)getpid(), (unsigned)(i % BLOBS));
+        request(w, curl, signer, "PUT", key, NULL, &b);
     }
 }
 
-static void camera(const work *w, CURL *curl, om__signer *signer)
+/* An object that is appended to; `whole.crc` is all of it. */
+typedef struct growing {
+    const work *w;
+    CURL *curl;
+    om__signer *signer;
+    char key[64];
+    uint64_t position;
+    body whole;
+} growing;
+
+static void append(void *object, const char *data, uint64_t len)
 {
-    char *buffer = malloc(BUFFER), key[64], query[64];
-    uint64_t used = 0, position = 0;
-    body b = {.data = buffer, .fd = -1};
+    growing *o = object;
+    char query[64];
 
-    if (!buffer)
-        fail("no memory for the buffer");
-    snprintf(key, sizeof key, "peers-%d", (int)getpid());
-    for (uint64_t i = 0; i <= w->count; i++) {
-        uint64_t left = i < w->count ? w->frame[i] : 0, from = 0;
+    o->whole.data = data;
+    o->whole.len = len;
+    snprintf(query, sizeof query, "append&position=%" PRIu64, o->position);
+    request(o->w, o->curl, o->signer, "POST", o->key, query, &o->whole);
+    o->position += len;
+}
 
-        while (left > 0 || (i == w->count && used > 0)) {
-            uint64_t take = left < BUFFER - used ? left : BUFFER - used;
+static void appends(const work *w, CURL *curl, om__signer *signer)
+{
+    growing object = {.w = w, .curl = curl, .signer = signer, .whole.fd = -1};
 
-            memcpy(buffer + used, w->place[i] + from, take);
-            used += take;
-            from += take;
-            left -= take;
-            if (used < BUFFER && i < w->count)
-                continue;
-            snprintf(query, sizeof query, "append&position=%" PRIu64, position);
-            b.len = used;
-            request(w, curl, signer, "POST", key, query, &b);
-            position += used;
-            used = 0;
-        }
-    }
-    free(buffer);
+    snprintf(object.key, sizeof object.key, "peers-%d", (int)getpid());
+    grow(w, append, &object);
 }
 
 static void whole_file(const work *w, CURL *curl, om__signer *signer)
@@ -179,24 +175,22 @@ int main(int argc, char **argv)
     om__signer *signer;
     usage from;
     CURL *curl;
-    int grows;
 
     read_arguments(&w, argc, argv);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     signer = w.sign ? new_signer() : NULL;
     curl = new_handle(&w);
     begin(&from);
-    if (strcmp(w.what, "put") == 0 || strcmp(w.what, "append") == 0)
-        puts_and_appends(&w, curl, signer);
-    else if (strcmp(w.what, "camera") == 0)
-        camera(&w, curl, signer);
+    if (strcmp(w.what, "put") == 0)
+        puts_all(&w, curl, signer);
+    else if (grows(&w))
+        appends(&w, curl, signer);
     else if (strcmp(w.what, "file") == 0)
         whole_file(&w, curl, signer);
     else
         fail("--what: must be put, append, camera or file");
     end(&from);
-    grows = strcmp(w.what, "append") == 0 || strcmp(w.what, "camera") == 0;
-    printf("{\"key\": \"peers-%d%s\"}\n", (int)getpid(), grows ? "" : "-0");
+    leave_name(&w);
     curl_easy_cleanup(curl);
     return 0;
 }

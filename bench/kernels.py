@@ -7,7 +7,6 @@ between two lengths of the same work. Run as ``python -m bench.kernels [--json]`
 
 from __future__ import annotations
 
-import functools
 import json
 import platform
 import shutil
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from bench.peers.counts import TUNABLES
 from bench.peers.measure import Failed
-from bench.sink import FOLDER, ROOT, build_kernels, build_plugin
+from bench.sink import build_kernels, build_plugin, build_static
 
 __all__ = ["CASES", "count", "measure"]
 
@@ -40,36 +39,21 @@ CASES: tuple[tuple[str, tuple[str, str], int, int], ...] = (
 GOALS = {  # at most
     "aarch64": {"CRC-64, pmull, a byte": 0.65, "CRC-64, tables, a byte": 4.3},
 }
-CROSS = {"aarch64": "aarch64-linux-gnu-gcc", "armv7l": "arm-linux-gnueabihf-gcc"}
 QEMU = {"x86_64": "qemu-x86_64", "aarch64": "qemu-aarch64", "armv7l": "qemu-arm"}
 
 
-@functools.cache
 def program(machine: str) -> Path:
-    """The program for one architecture; static where it is not this machine's.
+    """The program for one architecture.
 
     Raises:
         Failed: there is no compiler for it, or it does not build.
     """
     if machine == platform.machine():
         return build_kernels()
-    compiler = shutil.which(CROSS[machine])
-    if compiler is None:
-        raise Failed(f"{CROSS[machine]} is not installed")
-    made = FOLDER / f"kernels-{machine}"
-    made.parent.mkdir(parents=True, exist_ok=True)
-    sources = sorted((ROOT / "csrc").glob("*.c"))
-    words = ["-O2", "-std=c11", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", "-DOM_TLS_NONE"]
-    words += ["-static", f"-I{ROOT / 'csrc'}", "-o", made]
-    done = subprocess.run(
-        [compiler, *words, ROOT / "bench" / "kernels.c", *sources, "-lpthread"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise Failed(f"{compiler}: {done.stderr.strip()[-300:]}")
-    return made
+    try:
+        return build_static("kernels.c", machine)
+    except (FileNotFoundError, subprocess.CalledProcessError) as reason:
+        raise Failed(str(reason)) from reason
 
 
 def count(machine: str, case: tuple[str, tuple[str, str], int, int]) -> float | None:

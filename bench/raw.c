@@ -6,7 +6,7 @@
  *                [--frames FILE] [--sign 0|1] [--crc 0|1] [--ca FILE]
  *
  * Prints what it used as one line of JSON. */
-#include "work.h"
+#include "head.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -183,52 +183,48 @@ static const char *request(const work *w, const wire *to, om__signer *signer, co
 
 /* ---- work ---- */
 
-static void puts_and_appends(const work *w, const wire *to, om__signer *signer, uint64_t count)
+static void puts_all(const work *w, const wire *to, om__signer *signer)
 {
-    int appends = strcmp(w->what, "append") == 0;
-    char key[64], query[64];
+    char key[64];
     source from = {.fd = -1, .len = w->size};
     int process = (int)getpid();
 
-    for (uint64_t i = 0; i < count; i++) {
+    for (uint64_t i = 0; i < w->count; i++) {
         from.data = w->data + i % BLOBS * w->size % w->data_len;
-        if (!appends)
-            from.crc = 0;
-        snprintf(key, sizeof key, appends ? "peers-%d" : "peers-%d-%u", process, (unsigned)(i % BLOBS));
-        snprintf(query, sizeof query, "append&position=%" PRIu64, i * w->size);
-        request(w, to, signer, appends ? "POST" : "PUT", key, appends ? query : NULL, &from);
+        from.crc = 0;
+        snprintf(key, sizeof key, "peers-%d-%u", process, (unsigned)(i % BLOBS));
+        request(w, to, signer, "PUT", key, NULL, &from);
     }
 }
 
-static void camera(const work *w, const wire *to, om__signer *signer, uint64_t count)
+/* An object that is appended to; `whole.crc` is all of it. */
+typedef struct growing {
+    const work *w;
+    const wire *to;
+    om__signer *signer;
+    char key[64];
+    uint64_t position;
+    source whole;
+} growing;
+
+static void append(void *object, const char *data, uint64_t len)
 {
-    char *buffer = malloc(BUFFER), key[64], query[64];
-    uint64_t used = 0, position = 0;
-    source from = {.data = buffer, .fd = -1};
+    growing *o = object;
+    char query[64];
 
-    if (!buffer)
-        fail("no memory for the buffer");
-    snprintf(key, sizeof key, "peers-%d", (int)getpid());
-    for (uint64_t i = 0; i <= count; i++) {
-        uint64_t left = i < count ? w->frame[i] : 0, begin_at = 0;
+    o->whole.data = data;
+    o->whole.len = len;
+    snprintf(query, sizeof query, "append&position=%" PRIu64, o->position);
+    request(o->w, o->to, o->signer, "POST", o->key, query, &o->whole);
+    o->position += len;
+}
 
-        while (left > 0 || (i == count && used > 0)) {
-            uint64_t take = left < BUFFER - used ? left : BUFFER - used;
+static void appends(const work *w, const wire *to, om__signer *signer)
+{
+    growing object = {.w = w, .to = to, .signer = signer, .whole.fd = -1};
 
-            memcpy(buffer + used, w->place[i] + begin_at, take);
-            used += take;
-            begin_at += take;
-            left -= take;
-            if (used < BUFFER && i < count)
-                continue;
-            snprintf(query, sizeof query, "append&position=%" PRIu64, position);
-            from.len = used;
-            request(w, to, signer, "POST", key, query, &from);
-            position += used;
-            used = 0;
-        }
-    }
-    free(buffer);
+    snprintf(object.key, sizeof object.key, "peers-%d", (int)getpid());
+    grow(w, append, &object);
 }
 
 static void whole_file(const work *w, const wire *to, om__signer *signer, uint64_t size)
@@ -292,14 +288,6 @@ static void parts(const work *w, const wire *to, om__signer *signer)
     close(fd);
 }
 
-/* The key that the driver asks for afterwards, to see what arrived. */
-static void leave_name(const work *w)
-{
-    int grows = strcmp(w->what, "append") == 0 || strcmp(w->what, "camera") == 0;
-
-    printf("{\"key\": \"peers-%d%s\"}\n", (int)getpid(), grows ? "" : "-0");
-}
-
 int main(int argc, char **argv)
 {
     static work w;
@@ -311,10 +299,10 @@ int main(int argc, char **argv)
     signer = w.sign ? new_signer() : NULL;
     to = dial(&w);
     begin(&from);
-    if (strcmp(w.what, "put") == 0 || strcmp(w.what, "append") == 0)
-        puts_and_appends(&w, &to, signer, w.count);
-    else if (strcmp(w.what, "camera") == 0)
-        camera(&w, &to, signer, w.count);
+    if (strcmp(w.what, "put") == 0)
+        puts_all(&w, &to, signer);
+    else if (grows(&w))
+        appends(&w, &to, signer);
     else if (strcmp(w.what, "file") == 0)
         whole_file(&w, &to, signer, w.size);
     else if (strcmp(w.what, "parts") == 0)

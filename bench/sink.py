@@ -34,10 +34,12 @@ __all__ = [
     "build_kernels",
     "build_peers",
     "build_plugin",
+    "build_static",
 ]
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "build" / "bench"
+CROSS = {"aarch64": "aarch64-linux-gnu-gcc", "armv7l": "arm-linux-gnueabihf-gcc"}
 
 
 def build() -> Path:
@@ -63,9 +65,31 @@ def build_peers() -> None:
     """The peers that are C programs; one whose headers are missing is left out. Raises as
     ``build``."""
     _built("ossmedia_raw")
+    _built("ossmedia_core")
     # Ninja tells targets as "name: phony", make as "... name".
     if re.search(r"\bossmedia_curl\b", _cmake("--build", str(FOLDER), "--target", "help")):
         _built("ossmedia_curl")
+
+
+@functools.cache
+def build_static(source: str, machine: str) -> Path:
+    """A program of bench/ and the core, without TLS, for another architecture: static, so that
+    qemu-user needs nothing beside it.
+
+    Raises:
+        FileNotFoundError: there is no compiler for it. subprocess.CalledProcessError: it does not
+            build.
+    """
+    compiler = shutil.which(CROSS[machine])
+    if compiler is None:
+        raise FileNotFoundError(f"{CROSS[machine]} is not installed")
+    made = FOLDER / f"{source.removesuffix('.c')}-{machine}"
+    made.parent.mkdir(parents=True, exist_ok=True)
+    words = ["-O2", "-std=c11", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", "-DOM_TLS_NONE"]
+    words += ["-static", f"-I{ROOT / 'csrc'}", "-o", str(made), str(ROOT / "bench" / source)]
+    sources = sorted(map(str, (ROOT / "csrc").glob("*.c")))
+    subprocess.run([compiler, *words, *sources, "-lpthread"], capture_output=True, check=True)
+    return made
 
 
 @functools.cache

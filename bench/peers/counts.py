@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from bench.peers.measure import Failed, Place, Served, command, environment, missing
 from bench.peers.scenarios import PEERS, SCENARIOS, Peer, Scenario
 from bench.peers.table import Found
-from bench.sink import ROOT, build_plugin
+from bench.sink import ROOT, build_plugin, build_static
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ CASES: tuple[tuple[str, Scenario, int, tuple[int, int], float], ...] = (
     ("camera frame of 22 KiB on average", CAMERA, 1, (480, 1440), 1),
     ("MiB of 16 MiB PUTs from memory", PUT, 16 * MIB, (1, 3), 1 / 16),
 )
-OWN = ("ossmedia", "ossmedia writer")
+OWN = ("ossmedia core", "ossmedia", "ossmedia writer")
 WHO = ("raw", "raw+v4+crc", "libcurl+v4+crc", *OWN, "obstore", "oss2", "alibabacloud-oss-v2")
 TLS_WHO = ("raw+crc", "libcurl+v4+crc", *OWN, "obstore")
 REPEATS = 3  # of system calls: a slow reader makes a sender wait, and ask whether it may go on
@@ -74,26 +74,38 @@ def _between(out: Path, words: list[str]) -> int:
 
 
 def instructions_aarch64(words: list[str], folder: Path) -> int:
-    """The same for ossmedia on aarch64: of the wheel in the root that ``make arm`` left.
+    """The same on aarch64: of the core's program by a cross compiler; and of the wheel in the root
+    that ``make arm`` left.
 
     Raises:
-        Failed: there is no such root, no qemu-user with plugins, or the program ended badly.
+        Failed: there is no compiler, root or qemu-user with plugins, or the program ended badly.
     """
-    emulator, python = shutil.which("qemu-aarch64"), ARM_ROOT / "usr/bin/python3.11"
+    emulator, out = shutil.which("qemu-aarch64"), folder / "instructions"
+    if emulator is None:
+        raise Failed("qemu-aarch64 is not installed (Debian's qemu-user)")
+    machine = [emulator, "-cpu", "max", "-plugin", f"{build_plugin()},out={out}"]
+    if words[1] == "-m":
+        return _python_aarch64(machine, words, out)
+    try:
+        program = build_static("core.c", "aarch64")
+    except (FileNotFoundError, subprocess.CalledProcessError) as reason:
+        raise Failed(str(reason)) from reason
+    return _between(out, [*machine, str(program), *words[1:]])
+
+
+def _python_aarch64(machine: list[str], words: list[str], out: Path) -> int:
+    python = ARM_ROOT / "usr/bin/python3.11"
     site = ARM_ROOT.with_name(ARM_ROOT.name + "-site")
-    if emulator is None or not python.exists() or not (site / "ossmedia").exists():
-        raise Failed(f"needs qemu-user and {ARM_ROOT.relative_to(ROOT)}: make arm")
-    out = folder / "instructions"
-    machine = [emulator, "-cpu", "max", "-L", str(ARM_ROOT), "-plugin"]
-    machine += [f"{build_plugin()},out={out}", "-E"]
+    if not python.exists() or not (site / "ossmedia").exists():
+        raise Failed(f"needs {ARM_ROOT.relative_to(ROOT)}: make arm")
     # Out of the tree, whose own ossmedia would hide the wheel's, and out of what the root shadows.
     with tempfile.TemporaryDirectory() as elsewhere:
         copies = Path(elsewhere, "bench", "peers")
         copies.mkdir(parents=True)
         for name in ("__init__", "client", "own"):
             shutil.copy(Path(__file__).with_name(f"{name}.py"), copies)
-        machine.append(f"PYTHONPATH={site}:{elsewhere}")
-        return _between(out, [*machine, str(python), "-P", *words[1:]])
+        given = ["-L", str(ARM_ROOT), "-E", f"PYTHONPATH={site}:{elsewhere}"]
+        return _between(out, [*machine, *given, str(python), "-P", *words[1:]])
 
 
 def system_calls(words: list[str], folder: Path) -> int:
@@ -208,8 +220,9 @@ def table(place: Place, given: argparse.Namespace) -> Found:
             cells = _cells(count, name, place, tls, reasons)
             told = ["-" if cell is None else f"{cell:,.1f}" for cell in cells]
             found.lines.append(f"| {name}, {title} | " + " | ".join(told) + " |")
-            if name == "ossmedia":
+            if name in ("ossmedia", "ossmedia core"):
+                alone = "core, " * (name != "ossmedia")
                 for case, cell in zip(CASES, cells, strict=True):
-                    found.figures[f"{title}: {case[0]}"] = [] if cell is None else [cell]
+                    found.figures[f"{alone}{title}: {case[0]}"] = [] if cell is None else [cell]
     found.lines += ["", *dict.fromkeys(reasons)]
     return found

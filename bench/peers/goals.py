@@ -120,6 +120,9 @@ GOALS: tuple[Goal, ...] = (
     Goal(
         "G9", "first HTTPS PUT over bare Python", "own", 8, name="first HTTPS PUT, MiB", unit="MiB"
     ),
+    Goal(
+        "G10", "1 KiB PUT, the core alone, aarch64", "counts", 17_000, name=f"core, {ARM}: {PUT_1K}"
+    ),
     Goal("G10", "1 KiB PUT through Python, aarch64", "counts", 24_000, name=f"{ARM}: {PUT_1K}"),
     Goal("G10", "a MiB with CRC, aarch64", "counts", 660_000, name=f"{ARM}: {A_MIB}"),
     Goal(
@@ -165,7 +168,6 @@ GOALS: tuple[Goal, ...] = (
 # What no run here can say, and why.
 NEVER = (
     ("G1-G5", "next to the OSS C SDK and the OSS Media C SDK", "they are on no package index"),
-    ("G10", "1 KiB PUT on aarch64, the core alone", "only the whole way through Python is counted"),
 )
 
 

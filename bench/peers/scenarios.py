@@ -38,6 +38,7 @@ PEERS = {
         Peer("libcurl+v4", "ossmedia_curl", options=("--sign", "1")),
         Peer("libcurl+v4+crc", "ossmedia_curl", options=("--sign", "1", "--crc", "1")),
         Peer("curl CLI", "curl"),
+        Peer("ossmedia core", "ossmedia_core"),
         Peer("ossmedia", package="ossmedia", own=True),
         Peer("ossmedia writer", package="ossmedia", own=True),
         Peer("oss2", package="oss2", slow=5),
@@ -50,6 +51,7 @@ PEERS = {
 }
 _OWN = ("ossmedia", "ossmedia writer")  # stored when a call returns; sent in the background
 _C = ("raw", "raw+v4+crc", "libcurl+v4+crc")
+_CORE = "ossmedia core"  # its C without Python
 _SDKS = ("oss2", "alibabacloud-oss-v2")
 _S3 = ("boto3", "boto3+crt", "obstore", "opendal")
 
@@ -82,7 +84,7 @@ def _tls(suite: str, label: str) -> tuple[Scenario, ...]:
     own = ("raw+crc", "libcurl+v4+crc", "ossmedia")
     where = {"base": "raw+crc", "tls": suite}
     stream = (*own, "ossmedia writer")
-    bulk, small = (*own, *_SDKS, "boto3", "obstore"), (*own, *_SDKS, "obstore")
+    bulk, small = (*own, *_SDKS, "boto3", "obstore"), (*own, _CORE, *_SDKS, "obstore")
     one, put, frames = (f"{what}, TLS 1.3 {label}" for what in ("1 GiB", "64 KiB PUT", "camera"))
     return (
         Scenario(f"put-1g-{suite}", one, "put", GIB, 1, bulk, per="GiB", **where),
@@ -128,7 +130,7 @@ SCENARIOS = {
             "put",
             64 * KIB,
             10_000,
-            (*_C, "ossmedia", *_SDKS, *_S3),
+            (*_C, _CORE, "ossmedia", *_SDKS, *_S3),
         ),
         Scenario(
             "put-64k-nocrc",
@@ -145,7 +147,7 @@ SCENARIOS = {
             "append",
             256 * KIB,
             2_000,
-            (*_C, *_OWN, *_SDKS),
+            (*_C, _CORE, *_OWN, *_SDKS),
             base="raw+v4+crc",
         ),
         Scenario(
@@ -154,7 +156,7 @@ SCENARIOS = {
             "camera",
             1,
             20_000,
-            (*_C, *_OWN, *_SDKS, "obstore", "opendal"),
+            (*_C, _CORE, *_OWN, *_SDKS, "obstore", "opendal"),
             per="GiB",
         ),
         Scenario(

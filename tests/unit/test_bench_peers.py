@@ -119,7 +119,7 @@ def test_frames_of_another_size_are_other_bytes(tmp_path):
     [
         (name, peer)
         for name in ("put-64k", "append-256k", "camera", "parts-1g")
-        for peer in ("raw+v4+crc", "libcurl+v4+crc", "ossmedia")
+        for peer in ("raw+v4+crc", "libcurl+v4+crc", "ossmedia core", "ossmedia")
         if peer in SCENARIOS[name].peers
     ],
 )
