@@ -19,7 +19,7 @@ BUILD = ROOT / "build"
 BIN = Path(sys.executable).parent
 THREADED = [
     *("store_threads", "stream_threads", "stream_random", "stream", "http", "http_faults"),
-    *("store", "append", "upload_parts", "tls", "crc64_once", "stream_stay"),
+    *("store", "append", "upload_parts", "tls", "tls_common", "crc64_once", "stream_stay"),
 ]
 SMOKE = ["upload", "append", "stream"]
 

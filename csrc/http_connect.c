@@ -88,7 +88,7 @@ static int open_tunnel(om__http *http, om__conn *conn, const om__deadline *deadl
     return OM_OK;
 }
 
-/* The context is made at the first https exchange: it costs 2.7 MiB and 1.5 ms. */
+/* The context is made at the first https exchange: a process's first costs 2.7 MiB and 1.5 ms. */
 static int tls_context(om__http *http, om__tls_context **out, om_error *err)
 {
     int rc = OM_OK;

@@ -26,7 +26,7 @@ static void clear_errors(const om__openssl *api)
 /* Before each call of OpenSSL that may move records. */
 static void ready(om__tls *tls)
 {
-    clear_errors(&tls->context->api);
+    clear_errors(&tls->context->common->api);
     om__wire_use(&tls->wire);
     tls->wire.came = 1;
 }
@@ -35,7 +35,7 @@ static void ready(om__tls *tls)
  * block; OM__NET_BROKEN, OM__NET_CLOSED. */
 static int go_on(om__tls *tls, int result)
 {
-    int reason = tls->context->api.SSL_get_error(tls->ssl, result);
+    int reason = tls->context->common->api.SSL_get_error(tls->ssl, result);
 
     if (reason == OM__SSL_ERROR_WANT_WRITE)
         return om__wire_push(&tls->wire);
@@ -54,7 +54,7 @@ static int go_on(om__tls *tls, int result)
 static void remember_session(om__tls *tls)
 {
     om__tls_context *context = tls->context;
-    const om__openssl *api = &context->api;
+    const om__openssl *api = &context->common->api;
     struct ssl_session_st *session = api->SSL_get1_session(tls->ssl), *old;
 
     if (!session)
@@ -75,7 +75,7 @@ static void remember_session(om__tls *tls)
 
 int64_t om__tls_send(om__tls *tls, const void *data, size_t len)
 {
-    const om__openssl *api = &tls->context->api;
+    const om__openssl *api = &tls->context->common->api;
     const char *at = data;
     size_t done = 0;
 
@@ -103,7 +103,7 @@ int64_t om__tls_send(om__tls *tls, const void *data, size_t len)
 
 int64_t om__tls_receive(om__tls *tls, void *data, size_t len)
 {
-    const om__openssl *api = &tls->context->api;
+    const om__openssl *api = &tls->context->common->api;
     int n, next = tls->ended ? OM__NET_BROKEN : 1;
 
     while (next == 1) {
@@ -161,12 +161,12 @@ int om__tls_wants(const om__tls *tls)
 
 int om__tls_pending(const om__tls *tls)
 {
-    return tls->context->api.SSL_has_pending(tls->ssl) != 0;
+    return tls->context->common->api.SSL_has_pending(tls->ssl) != 0;
 }
 
 int om__tls_resumed(const om__tls *tls)
 {
-    return tls->context->api.SSL_session_reused(tls->ssl) != 0;
+    return tls->context->common->api.SSL_session_reused(tls->ssl) != 0;
 }
 
 /* ---- the handshake ---- */
@@ -181,7 +181,7 @@ static int is_literal(const char *host)
 /* Whom the certificate must name. Returns 1; 0 when OpenSSL refuses the name or has no memory. */
 static int set_host(om__tls *tls, const char *host)
 {
-    const om__openssl *api = &tls->context->api;
+    const om__openssl *api = &tls->context->common->api;
     char name[sizeof tls->host];
 
     if (is_literal(host))
@@ -200,7 +200,7 @@ static void offer_session(om__tls *tls)
 
     pthread_mutex_lock(&context->mutex);
     if (context->session && strcmp(context->session_host, tls->host) == 0)
-        (void)context->api.SSL_set_session(tls->ssl, context->session);
+        (void)context->common->api.SSL_set_session(tls->ssl, context->session);
     pthread_mutex_unlock(&context->mutex);
 }
 
@@ -218,7 +218,7 @@ static int is_final(unsigned long code)
 
 static int handshake_failed(om__tls *tls, const char *host, om_error *err)
 {
-    const om__openssl *api = &tls->context->api;
+    const om__openssl *api = &tls->context->common->api;
     long verdict = api->SSL_get_verify_result(tls->ssl);
     unsigned long code = api->ERR_get_error();
     const char *words = code ? api->ERR_reason_error_string(code) : NULL;
@@ -234,7 +234,7 @@ static int handshake_failed(om__tls *tls, const char *host, om_error *err)
 
 static int shake_hands(om__tls *tls, const char *host, const om__deadline *deadline, om_error *err)
 {
-    const om__openssl *api = &tls->context->api;
+    const om__openssl *api = &tls->context->common->api;
 
     for (;;) {
         int n, next, moved;
@@ -261,7 +261,7 @@ static int shake_hands(om__tls *tls, const char *host, const om__deadline *deadl
 int om__tls_new(om__tls **out, om__tls_context *context, int fd, const char *host,
                 const om__deadline *deadline, om_error *err)
 {
-    const om__openssl *api = &context->api;
+    const om__openssl *api = &context->common->api;
     om__tls *tls = calloc(1, sizeof *tls);
     struct bio_st *end;
     int rc;
@@ -277,8 +277,8 @@ int om__tls_new(om__tls **out, om__tls_context *context, int fd, const char *hos
     tls->context = context;
     tls->wire.api = api;
     tls->wire.fd = fd;
-    tls->ssl = api->SSL_new(context->ctx);
-    end = tls->ssl ? api->BIO_new(context->wires) : NULL;
+    tls->ssl = api->SSL_new(context->common->ctx);
+    end = tls->ssl ? api->BIO_new(context->common->wires) : NULL;
     if (end)
         api->SSL_set_bio(tls->ssl, end, end);
     if (!end || !set_host(tls, host)) {
@@ -302,7 +302,7 @@ void om__tls_free(om__tls *tls)
 
     if (!tls)
         return;
-    api = &tls->context->api;
+    api = &tls->context->common->api;
     if (tls->ssl) {
         /* without this OpenSSL calls the session broken and nobody may resume it */
         api->SSL_set_shutdown(tls->ssl, OM__SSL_SENT_SHUTDOWN | OM__SSL_RECEIVED_SHUTDOWN);

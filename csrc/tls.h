@@ -10,7 +10,8 @@
 
 #include "net.h"
 
-/* One per store, made at the first https exchange; any threads. */
+/* One per store, made at the first https exchange; any threads. Stores that trust the same share
+ * what is large in it; a CA file that was replaced since is not the same. */
 typedef struct om__tls_context om__tls_context;
 /* One per connection; one thread at a time. */
 typedef struct om__tls om__tls;

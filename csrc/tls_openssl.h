@@ -120,10 +120,18 @@ typedef struct om__openssl {
     OM__OPENSSL_FUNCTIONS(OM__OPENSSL_MEMBER)
 } om__openssl;
 
-struct om__tls_context {
+/* What the stores of a process that trust the same have in common: tls_common.c. */
+typedef struct om__tls_common {
     om__openssl api;
     struct ssl_ctx_st *ctx;
     struct bio_method_st *wires; /* tls_wire.h */
+    char *trust;                 /* om__tls_trust_name's text */
+    uint32_t users;
+    struct om__tls_common *next;
+} om__tls_common;
+
+struct om__tls_context {
+    om__tls_common *common;
     pthread_mutex_t mutex;          /* guards what follows */
     struct ssl_session_st *session; /* of the last handshake with session_host */
     char session_host[256];
@@ -131,8 +139,16 @@ struct om__tls_context {
 
 /* Fills `api`. Returns OM_OK; OM_E_TLS, the message says what was tried. tls_load.c */
 int om__openssl_load(om__openssl *api, const char *library, om_error *err);
-/* Says whom `context` trusts. Returns OM_OK; OM_E_ARG (ca_file), OM_E_TLS (no certificates found).
+/* Says whom `common` trusts. Returns OM_OK; OM_E_ARG (ca_file), OM_E_TLS (no certificates found).
  * tls_trust.c */
-int om__tls_trust(om__tls_context *context, const char *ca_file, om_error *err);
+int om__tls_trust(om__tls_common *common, const char *ca_file, om_error *err);
+/* A text that is another one whenever om__tls_trust would read other files, or others than before;
+ * the caller frees it. NULL: no memory. */
+char *om__tls_trust_name(const om__openssl *api, const char *ca_file);
+/* Loads the library, or finds who did before, and makes or shares a context of OpenSSL's for whom
+ * `ca_file` trusts. Returns as om__tls_context_new. */
+int om__tls_common_get(om__tls_common **out, const char *library, const char *ca_file,
+                       om_error *err);
+void om__tls_common_release(om__tls_common *common);
 
 #endif
