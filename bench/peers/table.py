@@ -7,9 +7,18 @@ that is missing stand in the table with their reason; no average hides them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 
-__all__ = ["Found", "Row", "Rows", "against", "broken", "markdown", "rows"]
+__all__ = ["LAYERS", "Found", "Row", "Rows", "against", "broken", "layers", "markdown", "rows"]
+
+# Each does what the one before it does, and one thing more.
+LAYERS = (
+    ("raw", "the bare requests"),
+    ("raw+v4+crc", "signature and CRC-64"),
+    ("ossmedia core", "the promises in C"),
+    ("ossmedia", "Python"),
+)
 
 
 @dataclass
@@ -100,6 +109,21 @@ def broken(table: Rows, must_run: tuple[str, ...]) -> list[str]:
     ]
 
 
+def layers(table: Rows) -> str:
+    """What ossmedia's figure is made of: the median over the rounds of what each of LAYERS costs
+    more than the one before it; "" where one of them did not run."""
+    every = zip(*(table.figures.get(peer, []) for peer, _ in LAYERS), strict=False)
+    rounds = [[value for value in one if value is not None] for one in every]
+    steps = [
+        [one[0], *(b - a for a, b in pairwise(one))] for one in rounds if len(one) == len(LAYERS)
+    ]
+    if not steps:
+        return ""
+    shares = [median(step) for step in zip(*steps, strict=True)]
+    told = [f"{_cell(n, '.3g')} {what}" for n, (_, what) in zip(shares, LAYERS, strict=True)]
+    return f"- what ossmedia's {table.unit} are made of: {', '.join(told)}"
+
+
 def _cell(value: float | None, form: str = ",.4g") -> str:
     return "-" if value is None else format(value, form)
 
@@ -130,6 +154,8 @@ def markdown(table: Rows) -> list[str]:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     lines.append("")
+    made_of = layers(table)
+    lines += [made_of] if made_of else []
     lines += [
         f"- **{row.peer}**: {f'{row.failed} rounds failed' if row.failed else 'not run'}: {row.why}"
         for row in found

@@ -17,7 +17,7 @@ from bench.peers.counts import CASES, slope, system_calls
 from bench.peers.measure import Failed, Place, Served, command, missing, run
 from bench.peers.plot import svg
 from bench.peers.scenarios import MISSING_HERE, PEERS, SCENARIOS, SHORT, Peer, scaled
-from bench.peers.table import Rows, markdown, rows
+from bench.peers.table import LAYERS, Rows, layers, markdown, rows
 
 ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.timeout(300)  # it may have to build the C programs first
@@ -56,6 +56,19 @@ def test_a_failed_round_leaves_the_figures_and_is_named():
 def test_a_round_without_its_base_has_no_ratio():
     own = rows(table(raw=[None, None], own=[1.0, 2.0]))[1]
     assert (own.ratio, own.best, own.middle) == (None, None, 1.5)
+
+
+def test_a_figure_is_taken_apart_by_the_rounds_that_have_all_of_it():
+    parts = {name: [10.0 * n + i for n in (1, 2, 3)] for i, (name, _) in enumerate(LAYERS)}
+    parts["ossmedia"] = [19.0, 29.0, 37.0]
+    said = (
+        "are made of: 20 the bare requests, 1 signature and CRC-64, 1 the promises in C, 7 Python"
+    )
+    assert layers(table(**parts)).endswith(said)
+    parts["raw"] = [None, None, 30.0]
+    assert layers(table(**parts)).endswith(said.replace("20 the", "30 the").replace("7 P", "5 P"))
+    assert f"\n{layers(table(**parts))}" in "\n".join(markdown(table(**parts)))
+    assert layers(table(raw=[1.0], ossmedia=[2.0])) == ""
 
 
 def test_a_missing_peer_is_named_and_has_no_row():
