@@ -131,6 +131,7 @@ class Recorder:
         self._listeners = Listeners(on_segment, on_drop, on_error)
         self._preroll = PreRoll(pre_roll_s) if pre_roll_s else None
         self._told_ms: int | None = None
+        self._ready: list[Segment] = []  # finished by the frame at hand
         self._queue = SegmentQueue(
             session.clock,
             between("max_waiting", max_waiting, 2, 1000),
@@ -263,23 +264,28 @@ class Recorder:
             taken = segments.frames > before
             if taken:
                 self._bad[track] = False
-            if segments.open_start_ms != self._told_ms:
-                self._tell_opened()
+            if self._ready or segments.open_start_ms != self._told_ms:
+                self._hand_over()
         return taken
 
     def _finished(self, segment: Segment) -> None:
         kept = segment if self._preroll is None else self._preroll.add(segment)
         if kept is not None:
-            self._queue.put(kept)
+            self._ready.append(kept)
 
-    def _tell_opened(self) -> None:
-        """The playlist names the segment that comes next; not one that may come to nothing."""
+    def _hand_over(self) -> None:
+        """To the worker: what is finished, and when the segment began that comes next, so that the
+        playlist can name it; not one that may come to nothing."""
         opened = self._segments.open_start_ms
-        if opened is None or opened == self._told_ms:
-            return
-        if self._preroll is None or self._preroll.recording:
-            self._told_ms = opened
+        if self._preroll is not None and not self._preroll.recording:
+            opened = None
+        ready, self._ready = self._ready, []
+        if opened is not None and opened != self._told_ms and not ready:
             self._queue.opened(opened)
+        self._told_ms = opened
+        following = [*(segment.start_ms for segment in ready[1:]), opened]
+        for segment, next_ms in zip(ready, following, strict=False):
+            self._queue.put(segment, next_ms)
 
     # -- events, and the end
 
@@ -297,9 +303,8 @@ class Recorder:
                 raise ValueError("pre_roll_s: only a recording that has it waits for events")
             kept = self._preroll.trigger(post_roll_s, self._segments.elapsed)
             self._queue.allow(len(kept))
-            for segment in kept:
-                self._queue.put(segment)
-            self._tell_opened()
+            self._ready += kept
+            self._hand_over()
 
     def stats(self) -> dict[str, int]:
         """Counts since the start: frames (taken), skipped (refused, or before a key frame),
@@ -325,6 +330,7 @@ class Recorder:
                 return
             self._closed = True
             self._segments.finish()
+            self._hand_over()
         self._delivery.finish(ends=ends)
 
     def __enter__(self) -> Self:

@@ -60,11 +60,16 @@ class SegmentQueue:
         with self._changed:
             self._most = max(self._most, self._usual + more)
 
-    def put(self, segment: Segment) -> None:
-        """One more; nothing comes in once the queue is closed."""
+    def put(self, segment: Segment, next_ms: int | None = None) -> None:
+        """One more; nothing comes in once the queue is closed.
+
+        Args:
+            next_ms: when the one after it began, if that will come. Told by ``opened`` later, the
+                worker might be quicker, and store a list that says that nothing is known to follow.
+        """
         gone: list[tuple[Segment, str]] = []
         with self._changed:
-            self._open_ms = None
+            self._open_ms = segment.start_ms
             while len(self._waiting) >= self._most and not self._closed:
                 if self._drop:
                     gone.append((self._let_go(segment), "too many wait"))
@@ -75,6 +80,7 @@ class SegmentQueue:
             else:
                 self._waiting.append(segment)
                 self._changed.notify_all()
+            self._open_ms = next_ms
         for one, reason in gone:
             self._dropped(one, reason)
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from ossmedia import StreamBroken
+from ossmedia.hls_queue import SegmentQueue
+from ossmedia.segments import Segment
 from ossmedia.sts import TokenIssuer
 from tests.elementary import STEP, picture
 from tests.hls_rig import START, Watched, bucket_of, feed, findings, objects
@@ -251,3 +253,26 @@ def test_a_clock_that_was_never_set_collides_with_nothing(bucket: Watched, cloud
             with camera.record_hls(PREFIX, on_full="block", segment_time=1) as recorder:
                 feed(recorder, 0, 3)
     assert len(objects(bucket, PREFIX)) == 6
+
+
+@pytest.mark.parametrize("pre_roll_s", [0, 3])
+def test_the_worker_is_never_quicker_than_the_news_of_the_next_segment(
+    bucket: Watched, monkeypatch: pytest.MonkeyPatch, pre_roll_s: float
+) -> None:
+    """Or it would store a list that says that nothing is known to follow, and soon another one."""
+    given: list[tuple[int, int | None]] = []
+    put = SegmentQueue.put
+
+    def watched(line: SegmentQueue, segment: Segment, next_ms: int | None = None) -> None:
+        given.append((segment.start_ms, next_ms))
+        put(line, segment, next_ms)
+
+    monkeypatch.setattr(SegmentQueue, "put", watched)
+    with bucket.record_hls(PREFIX, "event", pre_roll_s=pre_roll_s, **QUICK) as recorder:
+        feed(recorder, 0, 6)
+        if pre_roll_s:
+            recorder.trigger(60)
+        feed(recorder, 6, 3)
+    starts = [start for start, _ in given]
+    assert len(starts) >= 6
+    assert [following for _, following in given] == [*starts[1:], None]

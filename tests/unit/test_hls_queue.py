@@ -93,6 +93,16 @@ def test_what_comes_next_is_known_from_its_beginning_on() -> None:
     assert line.announce() == 24_000
 
 
+def test_a_segment_may_come_with_the_beginning_of_the_next() -> None:
+    line, _ = queue()
+    line.put(segment(0), 6000)
+    assert numbers([line.take()]) == [0]
+    assert line.announce() == 6000
+    line.put(segment(1))
+    assert numbers([line.take()]) == [1]
+    assert line.announce() is None
+
+
 def test_a_queue_may_make_the_recording_wait() -> None:
     line, gone = queue(2, drop=False)
     line.put(segment(0))
